@@ -1,0 +1,228 @@
+"""PostgreSQL over aiopg (psycopg2)."""
+
+from __future__ import annotations
+
+import asyncio
+import itertools
+from collections.abc import Awaitable, Mapping, Sequence
+from typing import Any
+
+from sqlalchemy.engine.interfaces import Dialect
+
+from databases.backends.common.backend import CommonBackend, CommonConnection, CommonTransaction
+from databases.backends.common.cursors import CursorDriver, CursorStream, Peer, names_of
+from databases.backends.common.driver import (
+    Arguments,
+    Fetched,
+    Outcome,
+    RawConnection,
+    Stream,
+    Value,
+)
+from databases.backends.common.option_tables import AIOPG
+from databases.backends.common.plans import BoundStatement, Kind, Plan, kind_of
+from databases.backends.common.pool_faces import AioPool
+from databases.backends.common.rawsql import POSTGRESQL
+from databases.backends.common.records import Record
+from databases.backends.dialects.postgresql import (
+    RESET,
+    begin_statement,
+    check_commit,
+    libpq_arguments,
+    make_dialect,
+)
+from databases.importer import import_driver
+from databases.interfaces import TransactionBackend
+from databases.urls import DatabaseURL
+
+__all__ = ["AiopgBackend", "AiopgConnection", "AiopgTransaction", "Record"]
+
+aiopg: Any = import_driver("aiopg")
+
+_PAGE = 200
+"""Statements that one message of `AiopgDriver.execute_many` holds."""
+_names = itertools.count(1)
+
+
+class AiopgDriver(CursorDriver):
+    """aiopg's connections, which psycopg2 keeps in autocommit."""
+
+    streams_in_transaction = True
+    forgets_session = True
+
+    async def connect(self, url: DatabaseURL, arguments: Mapping[str, Any]) -> RawConnection:
+        """Open a connection and note how to cancel what it runs."""
+        raw = await self._opened(url, arguments)
+        self._peers[raw] = Peer(url, arguments, raw.raw.get_backend_pid())
+        return raw
+
+    async def _opened(self, url: DatabaseURL, arguments: Mapping[str, Any]) -> RawConnection:
+        given = dict(arguments)
+        dsn = given.pop("dsn", None) or ""
+        return await _heeding(aiopg.connect(dsn, **{**libpq_arguments(url), **given}))
+
+    async def close(self, raw: RawConnection) -> None:
+        """Close."""
+        await raw.close()
+
+    def terminate(self, raw: RawConnection) -> None:
+        """Close; psycopg2 does not wait for the server."""
+        raw.close()
+
+    def is_usable(self, raw: RawConnection) -> bool:
+        """Tell whether psycopg2 thinks that it is open."""
+        return not raw.closed
+
+    def in_transaction(self, raw: RawConnection) -> bool:
+        """Ask libpq: active, in a transaction, or in a failed one."""
+        return not raw.closed and raw.raw.info.transaction_status in (1, 2, 3)
+
+    def is_clean(self, error: BaseException) -> bool:
+        """A time-out closes the connection, as a cancellation does."""
+        return isinstance(error, Exception) and not isinstance(
+            error, (TimeoutError, asyncio.TimeoutError, OSError)
+        )
+
+    async def cancel(self, raw: RawConnection) -> None:
+        """Stop the statement over a short-lived connection: ours is closed already."""
+        peer = self._peers.get(raw)
+        self.terminate(raw)
+        if peer is None:
+            return
+        other = await self._opened(peer.url, peer.arguments)
+        try:
+            await self.run(other, f"SELECT pg_terminate_backend({int(peer.server_id)})")
+        finally:
+            self.terminate(other)
+
+    async def reset(self, raw: RawConnection) -> None:
+        """Forget settings, listeners, advisory locks and cursors."""
+        await self.run(raw, RESET)
+
+    async def fetch(self, raw: RawConnection, sql: str, args: Arguments) -> Fetched:
+        """Run *sql* and read every row."""
+        return await _heeding(super().fetch(raw, sql, args))
+
+    async def fetch_first(self, raw: RawConnection, sql: str, args: Arguments) -> Fetched:
+        """Run *sql* and read its first row."""
+        return await _heeding(super().fetch_first(raw, sql, args))
+
+    async def execute(self, raw: RawConnection, sql: str, args: Arguments, plan: Plan) -> Outcome:
+        """Run *sql* for its effect."""
+        return await _heeding(super().execute(raw, sql, args, plan))
+
+    async def execute_many(
+        self, raw: RawConnection, sql: str, rows: Sequence[Sequence[Value]]
+    ) -> None:
+        """Send many statements in one message: psycopg2 has no bulk call here."""
+        async with raw.cursor() as cursor:
+            mogrify = cursor.raw.mogrify
+            for start in range(0, len(rows), _PAGE):
+                page = [mogrify(sql, row or None) for row in rows[start : start + _PAGE]]
+                await _heeding(cursor.execute(b";".join(page)))
+
+    async def run(self, raw: RawConnection, sql: str) -> None:
+        """Run a statement that has neither parameters nor rows."""
+        await _heeding(super().run(raw, sql))
+
+    async def stream(self, raw: RawConnection, sql: str, args: Arguments) -> Stream:
+        """Declare a cursor on the server; only queries can have one."""
+        cursor = await raw.cursor()
+        if kind_of(sql) is not Kind.SELECT:
+            await _heeding(cursor.execute(sql, args))
+            return CursorStream(cursor, goes_on=True)
+        name = f"databases_{next(_names)}"
+        await _heeding(cursor.execute(f"DECLARE {name} NO SCROLL CURSOR FOR {sql}", args))
+        return _DeclaredStream(cursor, name)
+
+    async def begin(self, raw: RawConnection, options: Mapping[str, Any]) -> None:
+        """Begin."""
+        await self.run(raw, begin_statement(options))
+
+    async def commit(self, raw: RawConnection) -> None:
+        """Commit."""
+        async with raw.cursor() as cursor:
+            await _heeding(cursor.execute("COMMIT"))
+            check_commit(cursor.raw.statusmessage)
+
+    async def rollback(self, raw: RawConnection) -> None:
+        """Roll back."""
+        await self.run(raw, "ROLLBACK")
+
+
+class _DeclaredStream:
+    """Rows of a declared cursor; psycopg2's own cannot be used asynchronously."""
+
+    def __init__(self, cursor: Any, name: str) -> None:
+        self._cursor = cursor
+        self._name = name
+        self.names: Sequence[str] = ()
+
+    async def fetch(self, size: int) -> Sequence[Sequence[Value]]:
+        """Return the next rows; none at the end."""
+        await _heeding(self._cursor.execute(f"FETCH {size} FROM {self._name}"))
+        self.names = self.names or names_of(self._cursor)
+        rows: Sequence[Any] = await self._cursor.fetchall()
+        if not rows:
+            await _heeding(self._cursor.execute(f"CLOSE {self._name}"))
+        return rows
+
+    def abandon(self) -> bool:
+        """The end of the transaction closes the cursor."""
+        return True
+
+
+async def _heeding(work: Awaitable[Any]) -> Any:
+    """Await *work* and heed a cancellation that met its result.
+
+    aiopg waits by ``asyncio.wait_for``, which on Python 3.11 may swallow it.
+    """
+    task: Any = asyncio.current_task()
+    if not hasattr(task, "cancelling"):
+        return await work
+    before = task.cancelling()
+    result = await work
+    if task.cancelling() > before:
+        raise asyncio.CancelledError
+    return result
+
+
+class AiopgBackend(CommonBackend):
+    """PostgreSQL over aiopg."""
+
+    driver = AiopgDriver()
+    option_table = AIOPG
+    pool_class = AioPool
+
+    def _get_dialect(self) -> Dialect:
+        return make_dialect("format", decodes_json=True)
+
+    def connection(self) -> AiopgConnection:
+        """Return a connection that is not acquired yet."""
+        return AiopgConnection(self, self._dialect)
+
+
+class AiopgConnection(CommonConnection):
+    """A connection of aiopg."""
+
+    driver = AiopgBackend.driver
+    style = "format"
+    syntax = POSTGRESQL
+    returns_key = False
+
+    def transaction(self) -> TransactionBackend:
+        """Return a transaction that is not started yet."""
+        return AiopgTransaction(self)
+
+    def _inserted_key(self, bound: BoundStatement, outcome: Outcome) -> Any:
+        return 0 if bound.plan.core is not None else None
+
+    def _other_result(self, bound: BoundStatement, outcome: Outcome) -> Any:
+        return outcome.row_count if bound.plan.kind is Kind.SELECT else 0
+
+
+class AiopgTransaction(CommonTransaction):
+    """A transaction or savepoint of aiopg."""
+
+
+AiopgBackend.connection_class = AiopgConnection

@@ -1,0 +1,140 @@
+"""The verbs of `driver`, for any driver with PEP 249 shaped cursors."""
+
+from __future__ import annotations
+
+import asyncio
+import weakref
+from collections.abc import Mapping, Sequence
+from typing import Any, NamedTuple
+
+from databases.backends.common.driver import (
+    Arguments,
+    Fetched,
+    Outcome,
+    RawConnection,
+    Stream,
+    Value,
+)
+from databases.backends.common.plans import Plan
+from databases.urls import DatabaseURL
+
+__all__ = ["CursorDriver", "CursorStream", "Peer"]
+
+EMPTY = Fetched((), ())
+
+
+class Peer(NamedTuple):
+    """Whom to ask for a cancel: how a connection was made, and its id on the server."""
+
+    url: DatabaseURL
+    arguments: Mapping[str, Any]
+    server_id: Any
+
+
+class CursorDriver:
+    """Verbs that open a cursor, run one statement and close it."""
+
+    streams_in_transaction = False
+    interleaves = True
+    forgets_session = False
+
+    def __init__(self) -> None:
+        self._peers: weakref.WeakKeyDictionary[Any, Peer] = weakref.WeakKeyDictionary()
+
+    def can_recover(self, raw: RawConnection) -> bool:
+        """A cancelled statement leaves these drivers out of step."""
+        return False
+
+    def interrupt(self, raw: RawConnection) -> None:
+        """Nothing can be asked without waiting; see `cancel`."""
+
+    async def recover(self, raw: RawConnection) -> None:
+        """Never called: see `can_recover`."""
+
+    async def reset(self, raw: RawConnection) -> None:
+        """These drivers keep the session as it is."""
+
+    def lost_transaction(self, raw: RawConnection, error: BaseException) -> bool:
+        """Failed statements leave the transaction open."""
+        return False
+
+    async def fetch(self, raw: RawConnection, sql: str, args: Arguments) -> Fetched:
+        """Run *sql* and read every row; one without a result gives none."""
+        async with raw.cursor() as cursor:
+            await cursor.execute(sql, args)
+            if cursor.description is None:
+                return EMPTY
+            return Fetched(names_of(cursor), await cursor.fetchall())
+
+    async def fetch_first(self, raw: RawConnection, sql: str, args: Arguments) -> Fetched:
+        """Run *sql* and read its first row."""
+        async with raw.cursor() as cursor:
+            await cursor.execute(sql, args)
+            if cursor.description is None:
+                return EMPTY
+            row = await cursor.fetchone()
+            return EMPTY if row is None else Fetched(names_of(cursor), (row,))
+
+    async def execute(self, raw: RawConnection, sql: str, args: Arguments, plan: Plan) -> Outcome:
+        """Run *sql* for its effect; read its first row where it may have one."""
+        async with raw.cursor() as cursor:
+            await cursor.execute(sql, args)
+            row, names = None, ()
+            if plan.returns_rows and cursor.description is not None:
+                row, names = await cursor.fetchone(), names_of(cursor)
+            return Outcome(row, names, cursor.rowcount, getattr(cursor, "lastrowid", None))
+
+    async def execute_many(
+        self, raw: RawConnection, sql: str, rows: Sequence[Sequence[Value]]
+    ) -> None:
+        """Run *sql* once per row by ``executemany()``."""
+        async with raw.cursor() as cursor:
+            await cursor.executemany(sql, rows)
+
+    async def run(self, raw: RawConnection, sql: str) -> None:
+        """Run a statement that has neither parameters nor rows."""
+        async with raw.cursor() as cursor:
+            await cursor.execute(sql)
+
+    async def ping(self, raw: RawConnection) -> None:
+        """Ask the server for a sign of life."""
+        await self.run(raw, "SELECT 1")
+
+    async def stream(self, raw: RawConnection, sql: str, args: Arguments) -> Stream:
+        """Declare a cursor on the server and fetch from it in batches."""
+        raise NotImplementedError()
+
+
+class CursorStream:
+    """A cursor whose rows stay on the server until they are fetched."""
+
+    def __init__(self, cursor: Any, *, goes_on: bool) -> None:
+        self._cursor = cursor
+        self._goes_on = goes_on
+        self._is_exhausted = cursor.description is None
+        self.names: Sequence[str] = names_of(cursor) if cursor.description else ()
+
+    async def fetch(self, size: int) -> Sequence[Sequence[Value]]:
+        """Return the next rows; none at the end."""
+        if self._is_exhausted:
+            return ()
+        rows: Sequence[Sequence[Value]] = await self._cursor.fetchmany(size)
+        if not rows:
+            self._is_exhausted = True
+            await _closed(self._cursor)
+        return rows
+
+    def abandon(self) -> bool:
+        """Give the rest up."""
+        return self._goes_on or self._is_exhausted
+
+
+def names_of(cursor: Any) -> tuple[str, ...]:
+    """Return the column names of *cursor*'s result."""
+    return tuple([column[0] for column in cursor.description])
+
+
+async def _closed(cursor: Any) -> None:
+    result = cursor.close()
+    if asyncio.iscoroutine(result):
+        await result

@@ -1,0 +1,137 @@
+"""The contract of a driver: a handful of verbs on one raw connection.
+
+A driver keeps no state. One object serves a whole backend; what belongs to a
+connection is on the raw connection or in the pool.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+from typing import Any, NamedTuple, Protocol
+
+from databases.backends.common.plans import Plan
+from databases.urls import DatabaseURL
+
+__all__ = ["Arguments", "Driver", "Fetched", "Outcome", "RawConnection", "Stream", "Value"]
+
+RawConnection = Any
+"""A driver's own connection object."""
+Value = Any
+"""A value of a column, as the driver or the column's type gives it."""
+Arguments = Sequence[Value] | None
+Row = Sequence[Value]
+
+
+class Fetched(NamedTuple):
+    """Rows with the names of their columns, in server order."""
+
+    names: Sequence[str]
+    rows: Sequence[Row]
+
+
+class Outcome(NamedTuple):
+    """What is left of a statement that was executed."""
+
+    row: Row | None = None
+    """The first row, where the statement answered with rows."""
+    names: Sequence[str] = ()
+    row_count: int | None = None
+    """Rows affected or selected, as the driver counts them."""
+    last_id: Any = None
+    """The row id of an INSERT, on drivers that know one."""
+
+
+class Stream(Protocol):
+    """Rows that the server keeps until they are asked for."""
+
+    names: Sequence[str]
+
+    async def fetch(self, size: int) -> Sequence[Row]:
+        """Return the next *size* rows; fewer or none at the end."""
+
+    def abandon(self) -> bool:
+        """Give the rest up at once; true if the connection can go on as it is."""
+
+
+class Driver(Protocol):
+    """Verbs over one raw connection; each takes it first.
+
+    Whatever the driver package raises passes through unchanged. A task that is
+    cancelled in a verb leaves the raw connection in doubt: `recover` or
+    discard it.
+    """
+
+    streams_in_transaction: bool
+    """Whether `stream` needs a transaction around it."""
+    interleaves: bool
+    """Whether other statements may run while a stream is open."""
+    forgets_session: bool
+    """Whether `reset` makes the session as new."""
+
+    async def connect(self, url: DatabaseURL, arguments: Mapping[str, Any]) -> RawConnection:
+        """Open one connection. A cancelled or failed call leaves nothing open."""
+
+    async def close(self, raw: RawConnection) -> None:
+        """Say goodbye to the server and close."""
+
+    def terminate(self, raw: RawConnection) -> None:
+        """Close at once, without asking anybody; never raises."""
+
+    def is_usable(self, raw: RawConnection) -> bool:
+        """Tell, at no cost, whether the connection is open as far as is known."""
+
+    def in_transaction(self, raw: RawConnection) -> bool:
+        """Tell, at no cost, whether a transaction is open."""
+
+    def is_clean(self, error: BaseException) -> bool:
+        """Tell whether the connection can be trusted after *error*."""
+
+    def lost_transaction(self, raw: RawConnection, error: BaseException) -> bool:
+        """Tell whether the server has ended the transaction because of *error*."""
+
+    def can_recover(self, raw: RawConnection) -> bool:
+        """Tell, at no cost, whether `recover` can help after a cancelled statement."""
+
+    def interrupt(self, raw: RawConnection) -> None:
+        """Ask the running statement to stop, without waiting."""
+
+    async def recover(self, raw: RawConnection) -> None:
+        """Wait until a cancelled statement is over."""
+
+    async def cancel(self, raw: RawConnection) -> None:
+        """Stop the running statement on the server; the connection is given up."""
+
+    async def ping(self, raw: RawConnection) -> None:
+        """Ask the server for a sign of life; raise if there is none."""
+
+    async def reset(self, raw: RawConnection) -> None:
+        """Forget the session's state."""
+
+    async def fetch(self, raw: RawConnection, sql: str, args: Arguments) -> Fetched:
+        """Run *sql* and read every row."""
+
+    async def fetch_first(self, raw: RawConnection, sql: str, args: Arguments) -> Fetched:
+        """Run *sql* and read its first row, if there is one."""
+
+    async def execute(self, raw: RawConnection, sql: str, args: Arguments, plan: Plan) -> Outcome:
+        """Run *sql* for its effect."""
+
+    async def execute_many(
+        self, raw: RawConnection, sql: str, rows: Sequence[Sequence[Value]]
+    ) -> None:
+        """Run *sql* once per row by the driver's bulk call, inside a transaction."""
+
+    async def stream(self, raw: RawConnection, sql: str, args: Arguments) -> Stream:
+        """Run *sql* and leave its rows on the server."""
+
+    async def begin(self, raw: RawConnection, options: Mapping[str, Any]) -> None:
+        """Begin a transaction. Raises `ConfigurationError` for an option it has not."""
+
+    async def commit(self, raw: RawConnection) -> None:
+        """Commit. Raises when the server has rolled back instead."""
+
+    async def rollback(self, raw: RawConnection) -> None:
+        """Roll back the transaction, if one is open."""
+
+    async def run(self, raw: RawConnection, sql: str) -> None:
+        """Run a statement that has neither parameters nor rows."""

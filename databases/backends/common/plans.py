@@ -1,0 +1,420 @@
+"""Plans: what is known of a SQLAlchemy statement once it was compiled.
+
+A plan turns the values of one execution into the driver's arguments without
+compiling again. With `statements` the only module that touches SQLAlchemy's
+compiler.
+"""
+
+from __future__ import annotations
+
+import enum
+import re
+from collections.abc import Callable, Mapping, Sequence
+from typing import Any, NamedTuple
+
+from sqlalchemy.engine.interfaces import Dialect
+from sqlalchemy.sql.elements import BindParameter
+
+from databases.backends.common.records import Layout, make_layout
+from databases.errors import ParameterError
+
+__all__ = ["BoundStatement", "CorePlan", "Kind", "Plan", "is_session_neutral", "kind_of"]
+
+Values = Mapping[str, Any]
+Processor = Callable[[Any], Any]
+
+
+class Kind(enum.Enum):
+    """What a statement does, as far as its result is concerned."""
+
+    SELECT = "select"
+    INSERT = "insert"
+    UPDATE = "update"  # and DELETE: their result is a row count
+    OTHER = "other"
+
+
+class Plan:
+    """What is the same for every execution of one statement text."""
+
+    __slots__ = ("_neutral", "core", "kind", "layout", "returns_rows", "sql")
+
+    def __init__(
+        self, sql: str, kind: Kind, *, returns_rows: bool, core: CorePlan | None = None
+    ) -> None:
+        self.sql = sql
+        self.kind = kind
+        self.returns_rows = returns_rows
+        self.core = core
+        self.layout: Layout | None = None
+        self._neutral: bool | None = None
+
+    @property
+    def is_session_neutral(self) -> bool:
+        """Whether running it leaves the session's state as it was."""
+        if self._neutral is None:
+            self._neutral = is_session_neutral(self.sql)
+        return self._neutral
+
+    def layout_for(self, names: Sequence[str]) -> Layout:
+        """Return the layout of a result with the columns *names*."""
+        layout = self.layout
+        # The driver makes its names anew for each result: compare by value.
+        if layout is None or len(layout.names) != len(names):
+            layout = self.layout = (
+                make_layout(names) if self.core is None else self.core.make_layout(names)
+            )
+        elif self.core is None and layout.names != tuple(names):
+            layout = self.layout = make_layout(names)
+        return layout
+
+
+class BoundStatement(NamedTuple):
+    """A statement with its arguments, ready for the driver."""
+
+    sql: str
+    args: Sequence[Any] | None
+    plan: Plan
+    key: Any = None
+    """The primary key that an INSERT was given, when it was."""
+
+
+class _Step(NamedTuple):
+    """Where one parameter's value comes from."""
+
+    name: str
+    key: str
+    position: int | None
+    """Index among the statement's own parameters; None: it is not one of them."""
+    parameter: BindParameter[Any]
+    given: bool
+    processor: Processor | None
+    expands: bool
+
+
+class CorePlan:
+    """How the values of a SQLAlchemy statement become driver arguments."""
+
+    def __init__(
+        self,
+        compiled: Any,
+        dialect: Dialect,
+        parameters: Sequence[BindParameter[Any]],
+        given: frozenset[str],
+        convert: Processor,
+        finish: Callable[[str, bool], str],
+    ) -> None:
+        self._compiled = compiled
+        self._dialect = dialect
+        self._finish = finish
+        self._defaults = _defaults_of(compiled)
+        self._default_names = [compiled._within_exec_param_key_getter(c) for c, _ in self._defaults]
+        self._steps = [
+            self._step(name, parameters, given, convert)
+            for name in dict.fromkeys(compiled.positiontup or ())
+        ]
+        self._check(given)
+        self._order = list(compiled.positiontup or ())
+        self._expansions: dict[Any, tuple[str, list[tuple[str, int | None, Any]]]] = {}
+        self._cacheable = not compiled.literal_execute_params and not any(
+            step.expands and step.parameter.type._is_tuple_type for step in self._steps
+        )
+        self._has_expansion = bool(compiled.post_compile_params or compiled.literal_execute_params)
+        self._is_simple = (
+            not self._has_expansion
+            and not self._defaults
+            and len(self._order) == len(self._steps)
+        )
+        self._quick = [(s.given, s.position, s.key, s.parameter, s.processor) for s in self._steps]
+        self._key_name = _key_name_of(compiled)
+        self.plan = Plan(
+            finish(compiled.string, bool(self._order)),
+            _kind_of_compiled(compiled),
+            returns_rows=bool(compiled._result_columns),
+            core=self,
+        )
+
+    def bind(self, parameters: Sequence[BindParameter[Any]], values: Values) -> BoundStatement:
+        """Return the statement with the values of this execution.
+
+        *parameters* are the statement's own, in the order of its cache key.
+        """
+        plan = self.plan
+        if self._is_simple and self._key_name is None:
+            args: list[Any] = []
+            for given, position, key, constant, processor in self._quick:
+                if given:
+                    value = values[key]
+                elif position is None:
+                    value = constant.effective_value
+                else:
+                    value = parameters[position].effective_value
+                args.append(value if processor is None else processor(value))
+            return BoundStatement(plan.sql, args or None, plan)
+        by_name = self._values_by_name(parameters, values)
+        key = by_name.get(self._key_name) if self._key_name is not None else None
+        if self._has_expansion:
+            sql, args = self._expand(by_name)
+            return BoundStatement(sql, args or None, plan, key)
+        processed = {
+            step.name: by_name[step.name]
+            if step.processor is None
+            else step.processor(by_name[step.name])
+            for step in self._steps
+        }
+        return BoundStatement(plan.sql, [processed[n] for n in self._order] or None, plan, key)
+
+    def make_layout(self, names: Sequence[str]) -> Layout:
+        """Return the layout of rows that the driver names *names*."""
+        columns = self._compiled._result_columns
+        processors = [c[3]._cached_result_processor(self._dialect, None) for c in columns]
+        if len(columns) == len(names):
+            return make_layout([c[0] for c in columns], [c[2] for c in columns], processors)
+        # The text holds columns that SQLAlchemy does not know, as in text("*").
+        known = {c[0]: (c[2], p) for c, p in zip(columns, processors, strict=True)}
+        matched = [known.get(name, ((), None)) for name in names]
+        return make_layout(names, [m[0] for m in matched], [m[1] for m in matched])
+
+    def _step(
+        self,
+        name: str,
+        parameters: Sequence[BindParameter[Any]],
+        given: frozenset[str],
+        convert: Processor,
+    ) -> _Step:
+        compiled = self._compiled
+        parameter = compiled.binds[name]
+        matches = compiled._cache_key_bind_match
+        position = None
+        if matches is not None:
+            clones = matches[0]
+            for index, original in enumerate(compiled.cache_key[1]):
+                if parameter in clones[original]:
+                    position = index
+        key = parameter.key if parameter.key in given else name
+        processor = compiled._bind_processors.get(name)
+        if processor is None and parameter.type._isnull:
+            processor = convert
+        expands = parameter in compiled.post_compile_params
+        return _Step(name, key, position, parameter, key in given, processor, expands)
+
+    def _check(self, given: frozenset[str]) -> None:
+        missing = [
+            repr(step.key)
+            for step in self._steps
+            if step.parameter.required and not step.given and step.name not in self._default_names
+        ]
+        if missing:
+            raise ParameterError(
+                f"cannot bind: no value for {', '.join(missing)}; give every parameter a value"
+            )
+
+    @property
+    def consumed(self) -> frozenset[str]:
+        """The names among the given values that the statement has a use for."""
+        return frozenset(step.key for step in self._steps if step.given)
+
+    def _values_by_name(
+        self, parameters: Sequence[BindParameter[Any]], values: Values
+    ) -> dict[str, Any]:
+        by_name: dict[str, Any] = {}
+        for step in self._steps:
+            if step.given:
+                by_name[step.name] = values[step.key]
+            elif step.name not in self._default_names:
+                source = step.parameter if step.position is None else parameters[step.position]
+                by_name[step.name] = source.effective_value
+        for (column, default), name in zip(self._defaults, self._default_names, strict=True):
+            if name not in by_name:
+                by_name[name] = self._default_value(column, default, by_name)
+        return by_name
+
+    def _default_value(self, column: Any, default: Any, by_name: dict[str, Any]) -> Any:
+        if default.is_callable:
+            return default.arg(_DefaultContext(self._compiled, self._dialect, column, by_name))
+        return default.arg
+
+    def _expand(self, by_name: dict[str, Any]) -> tuple[str, list[Any]]:
+        expanding = [step for step in self._steps if step.expands]
+        if not self._cacheable:
+            return self._expand_now(by_name)[:2]
+        for step in expanding:
+            by_name[step.name] = list(by_name[step.name])
+        lengths = tuple(len(by_name[step.name]) for step in expanding)
+        known = self._expansions.get(lengths)
+        if known is None:
+            sql, args, sources = self._expand_now(dict(by_name))
+            if len(self._expansions) >= 32:
+                self._expansions.clear()
+            self._expansions[lengths] = (sql, sources)
+            return sql, args
+        sql, sources = known
+        args = []
+        for name, index, processor in sources:
+            value = by_name[name] if index is None else by_name[name][index]
+            args.append(value if processor is None else processor(value))
+        return sql, args
+
+    def _expand_now(
+        self, by_name: dict[str, Any]
+    ) -> tuple[str, list[Any], list[tuple[str, int | None, Any]]]:
+        state = self._compiled._process_parameters_for_postcompile(dict(by_name))
+        origins = {
+            expanded: (name, index)
+            for name, each in state.parameter_expansion.items()
+            for index, expanded in enumerate(each)
+        }
+        processors = {step.name: step.processor for step in self._steps if not step.expands}
+        types = {step.name: step.processor for step in self._steps if step.expands}
+        args: list[Any] = []
+        sources: list[tuple[str, int | None, Any]] = []
+        for name in state.positiontup or ():
+            origin, index = origins.get(name, (name, None))
+            if index is None:
+                processor = processors.get(name)
+            else:
+                processor = state.processors.get(name) or (
+                    types.get(origin) if origin not in self._compiled._bind_processors else None
+                )
+            value = state.parameters[name]
+            args.append(value if processor is None else processor(value))
+            sources.append((origin, index, processor))
+        return self._finish(state.statement, bool(args)), args, sources
+
+
+class _DefaultContext:
+    """What a context-sensitive default function is given; SQLAlchemy's names."""
+
+    def __init__(self, compiled: Any, dialect: Dialect, column: Any, values: Values) -> None:
+        self.compiled = compiled
+        self.dialect = dialect
+        self.current_column = column
+        self.current_parameters = values
+        self.isinsert = bool(compiled.isinsert)
+        self.isupdate = bool(compiled.isupdate)
+
+    def get_current_parameters(self, isolate_multiinsert_groups: bool = True) -> dict[str, Any]:
+        """Return the values of the row by column key."""
+        values = dict(self.current_parameters)
+        index = getattr(self.current_column, "index", None)
+        if not isolate_multiinsert_groups or not self.compiled.isinsert:
+            return values
+        if isinstance(index, int):
+            suffix = f"_m{index + 1}"
+            return {n[: -len(suffix)]: v for n, v in values.items() if n.endswith(suffix)}
+        return {n: v for n, v in values.items() if not re.search(r"_m[1-9]\d*$", n)}
+
+
+def _defaults_of(compiled: Any) -> list[tuple[Any, Any]]:
+    if compiled.isinsert:
+        return [(c, c.default) for c in compiled.insert_prefetch]
+    if compiled.isupdate:
+        return [(c, c.onupdate) for c in compiled.update_prefetch]
+    return []
+
+
+def has_clause_defaults(compiled: Any) -> bool:
+    """Tell whether a default would have to be asked of the server beforehand."""
+    return any(
+        d is None or not (d.is_callable or d.is_scalar) for _, d in _defaults_of(compiled)
+    )
+
+
+def _key_name_of(compiled: Any) -> str | None:
+    """Return the parameter that holds the new row's primary key, if one does."""
+    if not compiled.isinsert or compiled._result_columns:
+        return None
+    table = getattr(compiled.compile_state, "dml_table", None)
+    column = next(iter(getattr(table, "primary_key", ())), None)
+    if column is None:
+        return None
+    name: str = compiled._within_exec_param_key_getter(column)
+    return name if name in compiled.binds else None
+
+
+def _kind_of_compiled(compiled: Any) -> Kind:
+    if compiled.isinsert:
+        return Kind.INSERT
+    if compiled.isupdate or compiled.isdelete:
+        return Kind.UPDATE
+    if compiled._result_columns:
+        return Kind.SELECT
+    return kind_of(compiled.string)
+
+
+_LEADING = re.compile(r"(?:\s|--[^\n]*(?:\n|\Z)|/\*.*?\*/|\()*([a-zA-Z]+)", re.DOTALL)
+_KINDS = {
+    "select": Kind.SELECT,
+    "values": Kind.SELECT,
+    "table": Kind.SELECT,
+    "show": Kind.SELECT,
+    "explain": Kind.SELECT,
+    "with": Kind.SELECT,
+    "insert": Kind.INSERT,
+    "replace": Kind.INSERT,
+    "update": Kind.UPDATE,
+    "delete": Kind.UPDATE,
+    "merge": Kind.UPDATE,
+}
+_QUOTED = re.compile(r"'(?:[^']|'')*'|\"[^\"]*\"|--[^\n]*|/\*.*?\*/", re.DOTALL)
+_RETURNING = re.compile(r"\breturning\b", re.I)
+_CHANGES = re.compile(r"\b(insert\s+into|update|delete\s+from|merge\s+into)\b", re.I)
+
+
+def kind_of(sql: str) -> Kind:
+    """Return what the text *sql* does, by its first words."""
+    match = _LEADING.match(sql)
+    word = match[1].lower() if match else ""
+    kind = _KINDS.get(word, Kind.OTHER)
+    if word == "with":
+        change = _CHANGES.search(_QUOTED.sub(" ", sql))
+        if change is not None and not _RETURNING.search(sql):
+            return Kind.INSERT if change[1].lower().startswith("insert") else Kind.UPDATE
+    return kind
+
+
+def returns_rows(sql: str, kind: Kind) -> bool:
+    """Tell whether the text *sql* may answer with rows."""
+    if kind is Kind.SELECT:
+        return True
+    return _RETURNING.search(sql) is not None and bool(_RETURNING.search(_QUOTED.sub(" ", sql)))
+
+
+# Words that may stand before a parenthesis, and functions that change nothing.
+_HARMLESS = frozenset(
+    """
+    all and any array as between by case coalesce conflict else exists filter from group having
+    in interval into is join like ilike not on or order over partition returning row rows select
+    set some then union except intersect using values when where with within limit offset lateral
+    distinct materialized recursive only only
+    abs avg bit_length cast ceil ceiling char_length character_length concat concat_ws count
+    cume_dist date_part date_trunc dense_rank extract first_value floor format greatest
+    json_agg json_build_array json_build_object jsonb_agg jsonb_build_array jsonb_build_object
+    json_object_agg jsonb_set lag last_value lead least left length lower lpad ltrim max md5 min
+    mod now nth_value ntile nullif octet_length percent_rank position power random rank
+    regexp_replace repeat replace right round row_number rpad rtrim sign split_part sqrt
+    starts_with statement_timestamp string_agg string_to_array strpos substr substring sum
+    clock_timestamp current_timestamp to_char to_date to_json to_jsonb to_number to_timestamp
+    transaction_timestamp translate trim trunc unnest upper array_agg array_append array_length
+    array_remove bool_and bool_or every generate_series gen_random_uuid row_to_json stddev
+    variance varchar char character numeric decimal timestamp time bit varbit float age
+    """.split()
+)
+_CALL = re.compile(r"([\w$.\"]+)\s*\(")
+_NEUTRAL_START = frozenset(("select", "insert", "update", "delete", "values"))
+
+
+def is_session_neutral(sql: str) -> bool:
+    """Tell whether *sql* is certain to leave the session as it was.
+
+    True for a plain SELECT, INSERT, UPDATE or DELETE that calls no function
+    but well-known harmless ones.
+    """
+    match = _LEADING.match(sql)
+    if match is None or match[1].lower() not in _NEUTRAL_START or "\\" in sql or "$$" in sql:
+        return False
+    plain = _QUOTED.sub(lambda m: m[0] if m[0][0] == '"' else " ", sql)
+    if ";" in plain.rstrip().rstrip(";"):
+        return False
+    insert_target = re.match(r"\s*insert\s+into\s+[\w$.\"]+\s*", plain, re.I)
+    body = plain[insert_target.end() :] if insert_target else plain
+    return all(name.lower() in _HARMLESS for name in _CALL.findall(body))

@@ -1,0 +1,423 @@
+"""Records: what a row is to the caller.
+
+`make_layout` gives the class that all rows of one statement share: it knows
+names, look-up keys and converters, so that a row itself is one small object
+that holds its values.
+"""
+
+from __future__ import annotations
+
+import functools
+from collections.abc import Callable, ItemsView, Iterable, Iterator, KeysView, Mapping, Sequence
+from typing import Any, ClassVar
+
+from sqlalchemy.engine.interfaces import Dialect
+from sqlalchemy.sql.elements import ColumnElement
+
+from databases import interfaces
+
+__all__ = ["FastRecord", "Record", "Row", "create_column_maps", "make_layout"]
+
+Converter = Callable[[Any], Any]
+ColumnMaps = tuple[
+    Mapping[str, tuple[int, Any]], Mapping[int, tuple[int, Any]], Mapping[str, tuple[int, Any]]
+]
+
+
+class FastRecord:
+    """One row of a result; make subclasses with `make_layout`.
+
+    Reads like a mapping (``row["name"]``, ``dict(row)``, iteration over column
+    names) and like a sequence (``row[0]``, ``row[-1]``, slices, ``len``).
+    """
+
+    __slots__ = ("_data",)
+
+    _names: ClassVar[tuple[str, ...]] = ()
+    _keys: ClassVar[dict[Any, int]] = {}
+    _data: Sequence[Any]
+
+    def __getitem__(self, key: Any) -> Any:
+        return _look_up(self._data, self._keys, key)
+
+    @property
+    def _mapping(self) -> Mapping[str, Any]:
+        return _RecordMapping(self)
+
+    @property
+    def _row(self) -> FastRecord:
+        # What programs read before a record converted its values itself.
+        return self
+
+    def keys(self) -> KeysView[str]:
+        """Return the column names, each as often as it occurs."""
+        return self._mapping.keys()
+
+    def values(self) -> list[Any]:
+        """Return the values in column order."""
+        return list(self._data)
+
+    def items(self) -> ItemsView[str, Any]:
+        """Return pairs of column name and value."""
+        return self._mapping.items()
+
+    def get(self, key: Any, default: Any = None) -> Any:
+        """Return the value of column *key*, or *default* where there is none."""
+        try:
+            return self[key]
+        except KeyError:
+            return default
+
+    def count(self, value: Any) -> int:
+        """Return how many columns are named *value*."""
+        return self._names.count(value)
+
+    def index(self, value: Any, *bounds: int) -> int:
+        """Return the position of the first column named *value*."""
+        return self._names.index(value, *bounds)
+
+    def __iter__(self) -> Iterator[str]:
+        return iter(self._names)
+
+    def __reversed__(self) -> Iterator[str]:
+        return reversed(self._names)
+
+    def __contains__(self, name: object) -> bool:
+        return name in self._names
+
+    def __len__(self) -> int:
+        return len(self._names)
+
+    def __eq__(self, other: object) -> bool:
+        if isinstance(other, FastRecord):
+            return self._names == other._names and tuple(self._data) == tuple(other._data)
+        return NotImplemented
+
+    def __hash__(self) -> int:
+        return hash((self._names, tuple(self._data)))
+
+    def __repr__(self) -> str:
+        pairs = zip(self._names, self._data, strict=True)
+        return f"<Record {', '.join(f'{name}={value!r}' for name, value in pairs)}>"
+
+    def __reduce__(self) -> tuple[Any, ...]:
+        return _rebuild, (self._names, tuple(self._data))
+
+
+_METHODS = frozenset(dir(FastRecord))
+
+
+class _RecordMapping(Mapping[str, Any]):
+    """A record as a mapping; a column name that occurs twice is there twice."""
+
+    __slots__ = ("_record",)
+
+    def __init__(self, record: FastRecord) -> None:
+        self._record = record
+
+    def __getitem__(self, key: Any) -> Any:
+        return self._record[key]
+
+    def __iter__(self) -> Iterator[str]:
+        return iter(self._record._names)
+
+    def __len__(self) -> int:
+        return len(self._record._names)
+
+    def __contains__(self, key: object) -> bool:
+        return self.get(key, _MISSING) is not _MISSING
+
+    def items(self) -> Any:
+        """Return pairs of column name and value, one per column."""
+        return _Items(self)
+
+    def values(self) -> Any:
+        """Return the values in column order."""
+        return _Values(self)
+
+    def __repr__(self) -> str:
+        return repr(dict(self.items()))
+
+
+class _Items(ItemsView[str, Any]):
+    __slots__ = ()
+    _mapping: _RecordMapping
+
+    def __iter__(self) -> Iterator[tuple[str, Any]]:
+        record = self._mapping._record
+        return zip(record._names, record._data, strict=True)
+
+
+class _Values(ItemsView[str, Any]):
+    __slots__ = ()
+    _mapping: _RecordMapping
+
+    def __iter__(self) -> Iterator[Any]:
+        return iter(self._mapping._record._data)
+
+    def __contains__(self, value: object) -> bool:
+        return value in self._mapping._record._data
+
+
+_MISSING: Any = object()
+
+
+def make_layout(
+    names: Sequence[str],
+    columns: Iterable[Sequence[Any]] = (),
+    converters: Sequence[Converter | None] = (),
+) -> Layout:
+    """Return the layout of rows with these columns.
+
+    *columns* holds for each column the SQLAlchemy objects it can be read by;
+    *converters* turn a driver's value into the column type's, None keeps it.
+    """
+    names = tuple(names)
+    objects = tuple(tuple(each) for each in columns)
+    active = tuple((i, convert) for i, convert in enumerate(converters) if convert is not None)
+    if not objects and not active:
+        return _plain_layout(names)
+    return Layout(names, objects, active)
+
+
+class Layout:
+    """Names, look-up keys and converters of one statement's rows."""
+
+    __slots__ = ("converters", "names", "record", "rows")
+
+    def __init__(
+        self,
+        names: tuple[str, ...],
+        objects: tuple[tuple[Any, ...], ...] = (),
+        converters: tuple[tuple[int, Converter], ...] = (),
+    ) -> None:
+        self.names = names
+        self.converters = converters
+        self.record = _record_class(names, _lookup_keys(names, objects))
+
+    def row(self, values: Sequence[Any]) -> FastRecord:
+        """Return one record of *values*, converted."""
+        record = self.record.__new__(self.record)
+        record._data = self._converted(values) if self.converters else values
+        return record
+
+    def all(self, rows: Iterable[Sequence[Any]]) -> list[Any]:
+        """Return a record for each of *rows*."""
+        new, cls = self.record.__new__, self.record
+        records = []
+        append = records.append
+        if not self.converters:
+            for values in rows:
+                record = new(cls)
+                record._data = values
+                append(record)
+            return records
+        converters = self.converters
+        for values in rows:
+            converted = list(values)
+            for index, convert in converters:
+                converted[index] = convert(converted[index])
+            record = new(cls)
+            record._data = converted
+            append(record)
+        return records
+
+    def value(self, values: Sequence[Any], column: Any) -> Any:
+        """Return the value of *column*, converted, without making a record."""
+        if column.__class__ is int:
+            value = values[column]
+            index = column if column >= 0 else column + len(values)
+            for position, convert in self.converters:
+                if position == index:
+                    return convert(value)
+            return value
+        return self.row(values)[column]
+
+    def _converted(self, values: Sequence[Any]) -> list[Any]:
+        converted = list(values)
+        for index, convert in self.converters:
+            converted[index] = convert(converted[index])
+        return converted
+
+
+@functools.lru_cache(maxsize=1024)
+def _plain_layout(names: tuple[str, ...]) -> Layout:
+    return Layout(names)
+
+
+def _rebuild(names: tuple[str, ...], values: tuple[Any, ...]) -> FastRecord:
+    return _plain_layout(names).row(values)
+
+
+def _lookup_keys(
+    names: tuple[str, ...], objects: tuple[tuple[Any, ...], ...]
+) -> dict[Any, int]:
+    keys: dict[Any, int] = {}
+    for index, name in enumerate(names):
+        keys.setdefault(name, index)
+        keys[index] = index
+        keys[index - len(names)] = index
+    for index, each in enumerate(objects):
+        for key in each:
+            keys.setdefault(key, index)
+    return keys
+
+
+def _record_class(names: tuple[str, ...], keys: dict[Any, int]) -> type[FastRecord]:
+    def __getitem__(self: FastRecord, key: Any) -> Any:
+        try:
+            return self._data[keys[key]]
+        except (KeyError, TypeError):
+            return _look_up(self._data, keys, key)
+
+    # Read through __getitem__, an attribute would cost a Python call.
+    attributes: dict[str, Any] = {
+        name: property(_getter(keys[name])) for name in names if name not in _METHODS
+    }
+    attributes.update(__slots__=(), __getitem__=__getitem__, _names=names, _keys=keys)
+    return type("Record", (FastRecord,), attributes)
+
+
+def _getter(index: int) -> Callable[[FastRecord], Any]:
+    def get(record: FastRecord) -> Any:
+        return record._data[index]
+
+    return get
+
+
+def _look_up(data: Sequence[Any], keys: dict[Any, int], key: Any) -> Any:
+    """Return what *key* asks of *data* when no look-up table has it as it is.
+
+    A column of another selectable, or of a table when the query was a string,
+    is found by its text and then by its name.
+    """
+    if isinstance(key, slice):
+        return tuple(data[key])
+    if not isinstance(key, (str, int)):
+        clause = key.__clause_element__() if hasattr(key, "__clause_element__") else key
+        if isinstance(clause, ColumnElement):
+            for name in (clause, str(clause), getattr(clause, "key", None)):
+                if name is not None and name in keys:
+                    return data[keys[name]]
+    if isinstance(key, int):
+        raise IndexError(f"no column {key}: the record has {len(data)} columns")
+    raise KeyError(key)
+
+
+class Row(Sequence[Any]):
+    """The driver row that a third-party backend builds its records over.
+
+    *metadata* has ``keys``; *keymap* maps a key to a sequence that begins with
+    its position; *processors* convert values and may be None.
+    """
+
+    __slots__ = ("_data", "_keymap", "_metadata")
+
+    def __init__(self, metadata: Any, processors: Any, keymap: Any, data: Any) -> None:
+        if processors:
+            data = [p(v) if p else v for p, v in zip(processors, data, strict=True)]
+        self._metadata = metadata
+        self._keymap = keymap
+        self._data = tuple(data)
+
+    def __getitem__(self, key: Any) -> Any:
+        if isinstance(key, (int, slice)):
+            return self._data[key]
+        entry = self._keymap[key]
+        return self._data[entry if isinstance(entry, int) else entry[0]]
+
+    def __len__(self) -> int:
+        return len(self._data)
+
+    def __iter__(self) -> Iterator[Any]:
+        return iter(self._data)
+
+    def keys(self) -> Any:
+        """Return the column names."""
+        keys = getattr(self._metadata, "keys", None)
+        return list(keys() if callable(keys) else keys or ())
+
+    def values(self) -> list[Any]:
+        """Return the values in column order."""
+        return list(self._data)
+
+    @property
+    def _mapping(self) -> Mapping[str, Any]:
+        return dict(zip(self.keys(), self._data, strict=True))
+
+
+class Record(interfaces.Record):
+    """A record over a driver row, converted at each look-up; for third-party backends."""
+
+    __slots__ = ("_column_map", "_column_map_full", "_column_map_int", "_dialect")
+    __slots__ += ("_result_columns", "_row")
+
+    def __init__(
+        self, row: Any, result_columns: Sequence[Any], dialect: Dialect, column_maps: ColumnMaps
+    ) -> None:
+        self._row = row
+        self._result_columns = result_columns
+        self._dialect = dialect
+        self._column_map, self._column_map_int, self._column_map_full = column_maps
+
+    @property
+    def _mapping(self) -> Mapping[str, Any]:
+        return {name: self[position] for position, name in enumerate(self.keys())}
+
+    def keys(self) -> list[str]:
+        """Return the column names."""
+        row = self._row
+        return list(row.keys() if hasattr(row, "keys") else self._column_map)
+
+    def values(self) -> list[Any]:
+        """Return the converted values in column order."""
+        return [self[position] for position in range(len(self))]
+
+    def __getitem__(self, key: Any) -> Any:
+        if len(self._column_map) == 0 or isinstance(key, slice):
+            return self._row[key]
+        if isinstance(key, int):
+            index, type_ = self._column_map_int[key if key >= 0 else key + len(self)]
+        elif isinstance(key, str):
+            index, type_ = self._column_map[key]
+        else:
+            found = self._column_map_full.get(str(key)) or self._column_map.get(key.name)
+            if found is None:
+                raise KeyError(key)
+            index, type_ = found
+        value = self._row[index]
+        convert = type_._cached_result_processor(self._dialect, None)
+        return value if convert is None else convert(value)
+
+    def __getattr__(self, name: str) -> Any:
+        if name.startswith("__") or name in self.__slots__:
+            raise AttributeError(name)
+        try:
+            return self[name]
+        except KeyError as error:
+            raise AttributeError(error.args[0]) from error
+
+    def __iter__(self) -> Iterator[str]:
+        return iter(self.keys())
+
+    def __len__(self) -> int:
+        return len(self._row)
+
+
+def create_column_maps(result_columns: Sequence[Any]) -> ColumnMaps:
+    """Return three mappings: by name, by position, by column text.
+
+    Each gives ``(position, type)``. *result_columns* is SQLAlchemy's
+    ``Compiled._result_columns``: entries of name, name, objects, type.
+    """
+    by_name: dict[str, tuple[int, Any]] = {}
+    by_position: dict[int, tuple[int, Any]] = {}
+    by_text: dict[str, tuple[int, Any]] = {}
+    for position, (_, name, objects, type_) in enumerate(result_columns):
+        by_name[name] = by_position[position] = (position, type_)
+        by_text[str(objects[0])] = (position, type_)
+    return by_name, by_position, by_text
+
+
+interfaces.Record.register(FastRecord)
+Record.register(FastRecord)

@@ -1,0 +1,310 @@
+"""Queries become bound statements here, each text or expression compiled once.
+
+Strings are found by their text, SQLAlchemy expressions by SQLAlchemy's own
+cache key. Without a cache key, or with the cache switched off, the statement
+is compiled each time; the result is the same.
+"""
+
+from __future__ import annotations
+
+from collections import OrderedDict
+from collections.abc import Iterable, Iterator, Mapping, Sequence
+from typing import Any, NamedTuple
+
+from sqlalchemy.engine.interfaces import Dialect
+from sqlalchemy.sql import ClauseElement, text
+from sqlalchemy.sql.ddl import ExecutableDDLElement
+from sqlalchemy.sql.sqltypes import NULLTYPE
+from sqlalchemy.sql.type_api import _resolve_value_to_type
+
+from databases.backends.common import rawsql
+from databases.backends.common.plans import (
+    BoundStatement,
+    CorePlan,
+    Kind,
+    Plan,
+    has_clause_defaults,
+    kind_of,
+    returns_rows,
+)
+from databases.errors import ParameterError
+
+__all__ = ["Query", "Statements", "as_clause"]
+
+Values = Mapping[str, Any]
+_NO_VALUES: Values = {}
+# Every driver takes these as they are.
+_PLAIN_TYPES = frozenset((int, str, float, bytes, type(None)))
+
+
+class Query(NamedTuple):
+    """A query with its values, on its way from the facade to a backend of ours."""
+
+    query: Any
+    values: Any = None
+
+
+class Statements:
+    """The statements of one backend: bound, and remembered while they are in use."""
+
+    def __init__(
+        self,
+        dialect: Dialect,
+        *,
+        style: rawsql.Style,
+        syntax: rawsql.Syntax,
+        cache_size: int = 512,
+        returns_key: bool = True,
+    ) -> None:
+        self._dialect = dialect
+        self._style: rawsql.Style = style
+        self._syntax = syntax
+        self._size = cache_size
+        self._returns_key = returns_key
+        self._strings: OrderedDict[Any, _StringPlan] = OrderedDict()
+        self._plans: OrderedDict[Any, CorePlan] = OrderedDict()
+        self._converters: dict[type, Any] = {}
+        self.hits = 0
+        self.misses = 0
+
+    def resize(self, size: int) -> None:
+        """Remember at most *size* strings and *size* expressions; 0 remembers none."""
+        self._size = size
+        for cache in (self._strings, self._plans):
+            while len(cache) > size:
+                cache.popitem(last=False)
+
+    def bind(self, query: Any, values: Values | None = None) -> BoundStatement:
+        """Return *query* with *values*, ready for the driver.
+
+        Raises `ParameterError` for missing and surplus parameters, and
+        SQLAlchemy's ``CompileError`` for an expression that cannot be compiled.
+        """
+        if query.__class__ is Query:
+            query, values = query
+        if isinstance(query, str):
+            return self._bind_string(query, values or _NO_VALUES)
+        return self._bind_core(_as_expression(query), values or _NO_VALUES, many=False)
+
+    def bind_many(
+        self, query: Any, rows: Iterable[Values]
+    ) -> Iterator[tuple[BoundStatement, list[Sequence[Any]]]]:
+        """Yield statements with the arguments of each row.
+
+        Neighbouring rows with the same keys share one statement.
+        """
+        current: BoundStatement | None = None
+        batch: list[Sequence[Any]] = []
+        for values in rows:
+            if isinstance(query, str):
+                bound = self._bind_string(query, values)
+            else:
+                bound = self._bind_core(_as_expression(query), values, many=True)
+            if current is not None and bound.sql != current.sql:
+                yield current, batch
+                batch = []
+            current = bound
+            batch.append(bound.args or ())
+        if current is not None:
+            yield current, batch
+
+    # Strings
+
+    def _bind_string(self, sql: str, values: Values) -> BoundStatement:
+        plan = self._strings.get(sql)
+        if plan is None:
+            self.misses += 1
+            plan = _StringPlan(sql, self._syntax, self._style)
+            self._remember(self._strings, sql, plan)
+        else:
+            self.hits += 1
+            self._strings.move_to_end(sql)
+        order = plan.simple_order
+        if order is None:
+            return self._bind_lists(plan, values)
+        try:
+            args = [values[name] for name in order]
+        except KeyError:
+            args = []
+        if len(values) != plan.name_count or len(args) != len(order):
+            rawsql.check_parameters(plan.parsed.names, values)
+        for index, value in enumerate(args):
+            if value.__class__ not in _PLAIN_TYPES:
+                args[index] = self._convert(value)
+        return BoundStatement(plan.plan.sql, args or None, plan.plan)
+
+    def _bind_lists(self, plan: _StringPlan, values: Values) -> BoundStatement:
+        rawsql.check_parameters(plan.parsed.names, values)
+        lengths = rawsql.list_lengths(plan.parsed, values)
+        statement, order = plan.rendered(lengths)
+        listed = {name: tuple(values[name]) for name, _ in lengths}
+        args = [self._convert(v) for v in rawsql.expand(order, {**values, **listed})]
+        return BoundStatement(statement.sql, args or None, statement)
+
+    def _convert(self, value: Any) -> Any:
+        """Return *value* as the driver takes it, by its Python type."""
+        cls = value.__class__
+        if cls in _PLAIN_TYPES:
+            return value
+        try:
+            converter = self._converters[cls]
+        except KeyError:
+            type_ = NULLTYPE if cls in (list, tuple, dict, set) else _resolve_value_to_type(value)
+            converter = type_._cached_bind_processor(self._dialect)
+            if len(self._converters) < 1000:
+                self._converters[cls] = converter
+        return value if converter is None else converter(value)
+
+    # Expressions
+
+    def _bind_core(self, query: Any, values: Values, *, many: bool) -> BoundStatement:
+        if isinstance(query, ExecutableDDLElement):
+            return self._bind_ddl(query, values)
+        is_change = getattr(query, "is_insert", False) or getattr(query, "is_update", False)
+        if values and is_change and _must_merge(query, values):
+            query, values = query.values(**values), _NO_VALUES
+        cache_key = query._generate_cache_key()
+        parameters = () if cache_key is None else cache_key.bindparams
+        if cache_key is None or not self._size:
+            self.misses += 1
+            plan = self._compile(query, cache_key, values, many=many)
+            return plan.bind(parameters, values)
+        key = (cache_key.key, tuple(values), many)
+        known = self._plans.get(key)
+        if known is None:
+            self.misses += 1
+            known = self._compile(query, cache_key, values, many=many)
+            self._remember(self._plans, key, known)
+        else:
+            self.hits += 1
+            self._plans.move_to_end(key)
+        return known.bind(parameters, values)
+
+    def _compile(self, query: Any, cache_key: Any, values: Values, *, many: bool) -> CorePlan:
+        given = frozenset(values)
+        column_keys = None
+        if getattr(query, "is_insert", False) or getattr(query, "is_update", False):
+            column_keys = [name for name in values if name not in _parameter_names(cache_key)]
+        compiled = self._compiled(query, cache_key, column_keys, many=many or not self._returns_key)
+        if has_clause_defaults(compiled):
+            # Written into the statement instead of asked for beforehand.
+            compiled = self._compiled(query, cache_key, column_keys, many=True)
+        plan = CorePlan(
+            compiled,
+            self._dialect,
+            () if cache_key is None else cache_key.bindparams,
+            given,
+            self._convert,
+            self._finished,
+        )
+        surplus = given - plan.consumed
+        if surplus and column_keys is not None:
+            query.values(**values).compile(dialect=self._dialect)  # names the unknown column
+        if surplus:
+            names = ", ".join(repr(name) for name in sorted(surplus))
+            raise ParameterError(
+                f"cannot bind: the query has no parameter {names}; "
+                "take what is surplus out of the values, or name it in the query"
+            )
+        return plan
+
+    def _compiled(
+        self, query: Any, cache_key: Any, column_keys: list[str] | None, *, many: bool
+    ) -> Any:
+        return query._compiler(
+            self._dialect, cache_key=cache_key, column_keys=column_keys, for_executemany=many
+        )
+
+    def _bind_ddl(self, query: Any, values: Values) -> BoundStatement:
+        if values:
+            rawsql.check_parameters((), values)
+        sql = self._finished(str(query.compile(dialect=self._dialect)), False)
+        return BoundStatement(sql, None, Plan(sql, Kind.OTHER, returns_rows=False))
+
+    def _finished(self, sql: str, has_args: bool) -> str:
+        """Return *sql* as the driver wants it: without arguments nobody unescapes ``%%``."""
+        if not has_args and self._style == "format" and "%" in sql:
+            return sql.replace("%%", "%")
+        return sql
+
+    def _remember(self, cache: OrderedDict[Any, Any], key: Any, plan: Any) -> None:
+        if not self._size:
+            return
+        cache[key] = plan
+        if len(cache) > self._size:
+            cache.popitem(last=False)
+
+
+class _StringPlan:
+    """A text that was read once; `rendered` writes it for given list lengths."""
+
+    __slots__ = ("_renderings", "_style", "name_count", "parsed", "plan", "simple_order")
+
+    def __init__(self, sql: str, syntax: rawsql.Syntax, style: rawsql.Style) -> None:
+        self.parsed = rawsql.parse(sql, syntax)
+        self._style: rawsql.Style = style
+        self._renderings: dict[Any, tuple[Plan, Any]] = {}
+        self.name_count = len(self.parsed.names)
+        self.plan, order = self.rendered(())
+        self.simple_order = None if self.parsed.list_names else order
+
+    def rendered(self, lengths: tuple[tuple[str, int], ...]) -> tuple[Plan, Any]:
+        known = self._renderings.get(lengths)
+        if known is None:
+            # Without arguments the drivers send the text as it is.
+            double = bool(self.parsed.names)
+            sql, order = rawsql.render(self.parsed, self._style, lengths, double_percent=double)
+            if double and not order:
+                sql, order = rawsql.render(self.parsed, self._style, lengths, double_percent=False)
+            kind = kind_of(sql)
+            known = (Plan(sql, kind, returns_rows=returns_rows(sql, kind)), order)
+            if len(self._renderings) >= 32:
+                self._renderings.clear()
+            self._renderings[lengths] = known
+        return known
+
+
+def as_clause(query: Any, values: Values | None) -> ClauseElement:
+    """Return *query* with *values* as the SQLAlchemy clause third parties expect."""
+    if isinstance(query, str):
+        clause: Any = text(query)
+        return clause.bindparams(**values) if values else clause  # type: ignore[no-any-return]
+    if not values:
+        return query  # type: ignore[no-any-return]
+    if getattr(query, "is_insert", False) or getattr(query, "is_update", False):
+        return query.values(**values)  # type: ignore[no-any-return]
+    if hasattr(query, "bindparams"):
+        return query.bindparams(**values)  # type: ignore[no-any-return]
+    return query.params(**values)  # type: ignore[no-any-return]
+
+
+def _as_expression(query: Any) -> Any:
+    if isinstance(query, ClauseElement):
+        return query
+    if hasattr(query, "__clause_element__"):
+        return query.__clause_element__()
+    raise TypeError(
+        f"cannot run a query of type {type(query).__name__}; "
+        "give a string or a SQLAlchemy expression"
+    )
+
+
+def _parameter_names(cache_key: Any) -> frozenset[str]:
+    if cache_key is None:
+        return frozenset()
+    return frozenset(p.key for p in cache_key.bindparams if not p.unique)
+
+
+def _must_merge(query: Any, values: Values) -> bool:
+    """Tell whether *values* have to become part of the expression.
+
+    So they must when it has values of its own, which they override, or when
+    they hold expressions, which are no arguments.
+    """
+    if query._values or query._multi_values or getattr(query, "_ordered_values", None):
+        names = _parameter_names(query._generate_cache_key())
+        return not names.issuperset(values)
+    return any(
+        isinstance(value, ClauseElement) or hasattr(value, "__clause_element__")
+        for value in values.values()
+    )

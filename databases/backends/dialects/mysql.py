@@ -1,0 +1,143 @@
+"""What the two MySQL drivers share: the dialect, the driver's verbs, the words of a transaction."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from typing import Any
+
+from sqlalchemy.dialects.mysql.pymysql import MySQLDialect_pymysql
+from sqlalchemy.engine.interfaces import Dialect
+
+from databases.backends.common.cursors import CursorDriver, CursorStream, Peer
+from databases.backends.common.driver import Arguments, RawConnection, Stream
+from databases.backends.dialects.postgresql import read_isolation, refuse_unknown
+from databases.errors import ConfigurationError
+from databases.urls import DatabaseURL
+
+__all__ = ["MySQLDriver", "make_dialect"]
+
+# The server ended the whole transaction, not the statement alone.
+_DEADLOCK = 1213
+# The connection is gone or the server is going: 2006 and 2013 are the client's.
+_CONNECTION_ERRORS = frozenset((0, 1053, 1927, 2003, 2006, 2013, 2014, 2027, 2055, 4031))
+
+
+class MySQLDialect(MySQLDialect_pymysql):
+    """MySQL and MariaDB; explicit RETURNING is the server's to accept."""
+
+    supports_statement_cache = True
+    insert_returning = True
+    delete_returning = True
+    update_returning = True
+
+
+def make_dialect() -> Dialect:
+    """Return the dialect of the MySQL drivers."""
+    dialect: Dialect = MySQLDialect(paramstyle="format")
+    return dialect
+
+
+class MySQLDriver(CursorDriver):
+    """Verbs over a connection with the interface of PyMySQL, made asynchronous."""
+
+    interleaves = False
+    errors: Any
+    """The driver's module of exception classes."""
+    stream_cursor: Any
+    """The driver's unbuffered cursor class."""
+
+    def arguments(self, url: DatabaseURL, given: Mapping[str, Any], database: str) -> dict[str, Any]:
+        """Return what the driver's ``connect()`` takes; *database* names the schema there."""
+        arguments: dict[str, Any] = {"autocommit": True}
+        if url.hostname:
+            arguments["host"] = url.hostname
+        if url.options.get("unix_sock"):
+            arguments.pop("host", None)
+            arguments["unix_socket"] = url.options["unix_sock"]
+        if url.port:
+            arguments["port"] = url.port
+        if url.username is not None:
+            arguments["user"] = url.username
+        if url.password is not None:
+            arguments["password"] = url.password
+        if url.database:
+            arguments[database] = url.database
+        arguments["connect_timeout"] = 60
+        arguments.update(given)
+        arguments.setdefault("charset", "utf8mb4")
+        return arguments
+
+    async def opened(self, url: DatabaseURL, arguments: Mapping[str, Any]) -> RawConnection:
+        """Open a connection by the driver's ``connect()``."""
+        raise NotImplementedError()
+
+    async def connect(self, url: DatabaseURL, arguments: Mapping[str, Any]) -> RawConnection:
+        """Open a connection and note how to cancel what it runs."""
+        raw = await self.opened(url, arguments)
+        self._peers[raw] = Peer(url, arguments, raw.thread_id())
+        return raw
+
+    async def close(self, raw: RawConnection) -> None:
+        """Say goodbye and close."""
+        await raw.ensure_closed()
+
+    async def cancel(self, raw: RawConnection) -> None:
+        """Kill the statement over a short-lived connection."""
+        peer = self._peers.get(raw)
+        self.terminate(raw)
+        if peer is None:
+            return
+        server_id = peer.server_id[0] if isinstance(peer.server_id, tuple) else peer.server_id
+        other = await self.opened(peer.url, peer.arguments)
+        try:
+            await self.run(other, f"KILL {int(server_id)}")
+        except self.errors.MySQLError:
+            pass  # it has ended by itself
+        finally:
+            self.terminate(other)
+
+    def in_transaction(self, raw: RawConnection) -> bool:
+        """Read the flag that came with the last answer."""
+        return bool(raw.get_transaction_status())
+
+    def is_clean(self, error: BaseException) -> bool:
+        """The server's own errors leave the connection in step."""
+        if not isinstance(error, self.errors.MySQLError):
+            return isinstance(error, (TypeError, ValueError, ConfigurationError))
+        number = error.args[0] if error.args else 0
+        return isinstance(number, int) and number not in _CONNECTION_ERRORS
+
+    def lost_transaction(self, raw: RawConnection, error: BaseException) -> bool:
+        """A deadlock rolls the whole transaction back."""
+        return bool(error.args) and error.args[0] == _DEADLOCK
+
+    async def run(self, raw: RawConnection, sql: str) -> None:
+        """Run a statement that has neither parameters nor rows."""
+        async with raw.cursor() as cursor:
+            await cursor.execute(sql, None)
+
+    async def begin(self, raw: RawConnection, options: Mapping[str, Any]) -> None:
+        """Begin; the isolation level is set for this one transaction."""
+        refuse_unknown(options, ("isolation", "readonly"), "MySQL")
+        isolation = read_isolation(options.get("isolation"))
+        if isolation is not None:
+            level = isolation.upper().replace("_", " ")
+            await self.run(raw, f"SET TRANSACTION ISOLATION LEVEL {level}")
+        await self.run(raw, "START TRANSACTION READ ONLY" if options.get("readonly") else "BEGIN")
+
+    async def commit(self, raw: RawConnection) -> None:
+        """Commit."""
+        await self.run(raw, "COMMIT")
+
+    async def rollback(self, raw: RawConnection) -> None:
+        """Roll back."""
+        await self.run(raw, "ROLLBACK")
+
+    async def stream(self, raw: RawConnection, sql: str, args: Arguments) -> Stream:
+        """Run *sql* unbuffered: its rows are read from the socket as they are asked for."""
+        cursor = raw.cursor(self.stream_cursor)
+        if hasattr(cursor, "__await__"):
+            cursor = await cursor
+        await cursor.execute(sql, args)
+        return CursorStream(cursor, goes_on=False)
+

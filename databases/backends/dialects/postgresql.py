@@ -1,0 +1,182 @@
+"""What the three PostgreSQL drivers share: the dialect and the words of a transaction."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Mapping
+from decimal import Decimal
+from typing import Any
+
+from sqlalchemy.dialects.postgresql.base import PGDialect
+from sqlalchemy.engine.interfaces import Dialect
+from sqlalchemy.sql import sqltypes
+
+from databases.errors import ConfigurationError, TransactionStateError
+from databases.urls import DatabaseURL
+
+__all__ = [
+    "RESET",
+    "PostgreSQLDialect",
+    "begin_statement",
+    "check_commit",
+    "make_dialect",
+    "read_isolation",
+    "refuse_unknown",
+]
+
+RESET = "SELECT pg_advisory_unlock_all(); CLOSE ALL; UNLISTEN *; RESET ALL"
+"""Makes a session as new, as far as the next user of the connection can tell."""
+
+ISOLATION_LEVELS = ("serializable", "repeatable_read", "read_committed", "read_uncommitted")
+
+
+class _Numeric(sqltypes.Numeric[Any]):
+    """NUMERIC and FLOAT by value: the drivers decode by the column's own type."""
+
+    def bind_processor(self, dialect: Dialect) -> None:
+        return None
+
+    def result_processor(self, dialect: Dialect, coltype: object) -> Callable[[Any], Any]:
+        if self.asdecimal:
+            return _to_decimal
+        return _to_float
+
+
+class _Float(sqltypes.Float[Any]):
+    """As `_Numeric`."""
+
+    def bind_processor(self, dialect: Dialect) -> None:
+        return None
+
+    def result_processor(self, dialect: Dialect, coltype: object) -> Callable[[Any], Any]:
+        return _to_decimal if self.asdecimal else _to_float
+
+
+def _to_decimal(value: Any) -> Any:
+    return Decimal(str(value)) if isinstance(value, float) else value
+
+
+def _to_float(value: Any) -> Any:
+    return float(value) if isinstance(value, Decimal) else value
+
+
+class _DecodedJSON(sqltypes.JSON):
+    """JSON that the driver has decoded already."""
+
+    def result_processor(self, dialect: Dialect, coltype: object) -> None:
+        return None
+
+
+class PostgreSQLDialect(PGDialect):
+    """PostgreSQL without casts around parameters: the server infers their types."""
+
+    driver = "databases"
+    supports_statement_cache = True
+    supports_native_decimal = True
+    _backslash_escapes = False
+    _has_native_hstore = True
+    colspecs = {**PGDialect.colspecs, sqltypes.Numeric: _Numeric, sqltypes.Float: _Float}
+
+
+class DecodingDialect(PostgreSQLDialect):
+    """For drivers that decode JSON themselves."""
+
+    supports_statement_cache = True
+    colspecs = {**PostgreSQLDialect.colspecs}
+
+
+def _decoding_colspecs() -> dict[Any, Any]:
+    specs: dict[Any, Any] = dict(PostgreSQLDialect.colspecs)
+    for generic, specific in PGDialect.colspecs.items():
+        if isinstance(specific, type) and issubclass(specific, sqltypes.JSON):
+            specs[generic] = type(specific.__name__, (specific,), {
+                "result_processor": _DecodedJSON.result_processor,
+                "cache_ok": True,
+            })
+    return specs
+
+
+DecodingDialect.colspecs = _decoding_colspecs()
+
+
+def make_dialect(paramstyle: Any, *, decodes_json: bool) -> Dialect:
+    """Return the dialect of a driver that writes parameters in *paramstyle*."""
+    cls: Any = DecodingDialect if decodes_json else PostgreSQLDialect
+    dialect: Dialect = cls(paramstyle=paramstyle)
+    return dialect
+
+
+def refuse_unknown(options: Mapping[str, Any], known: tuple[str, ...], engine: str) -> None:
+    """Raise `ConfigurationError` for a transaction option that *engine* has not."""
+    for name in options:
+        if name not in known:
+            raise ConfigurationError(
+                f"cannot begin a transaction: {engine} has no option {name!r}; "
+                f"it has {', '.join(known)}"
+            )
+
+
+def read_isolation(value: Any) -> str | None:
+    """Return *value* as one of `ISOLATION_LEVELS`, in lower case with underscores."""
+    if value is None:
+        return None
+    word = "_".join(str(value).lower().replace("-", " ").replace("_", " ").split())
+    if word not in ISOLATION_LEVELS:
+        raise ConfigurationError(
+            f"cannot begin a transaction: {value!r} is no isolation level; "
+            f"give one of {', '.join(ISOLATION_LEVELS)}"
+        )
+    return word
+
+
+def read_options(options: Mapping[str, Any]) -> tuple[str | None, bool, bool]:
+    """Return isolation, readonly and deferrable."""
+    refuse_unknown(options, ("isolation", "readonly", "deferrable"), "PostgreSQL")
+    return (
+        read_isolation(options.get("isolation")),
+        bool(options.get("readonly")),
+        bool(options.get("deferrable")),
+    )
+
+
+def begin_statement(options: Mapping[str, Any]) -> str:
+    """Return BEGIN with the options of a transaction."""
+    if not options:
+        return "BEGIN"
+    isolation, readonly, deferrable = read_options(options)
+    words = ["BEGIN"]
+    if isolation is not None:
+        words.append("ISOLATION LEVEL " + isolation.upper().replace("_", " "))
+    if readonly:
+        words.append("READ ONLY")
+    if deferrable:
+        words.append("DEFERRABLE")
+    return " ".join(words)
+
+
+def check_commit(status: str | None) -> None:
+    """Raise unless the server answered COMMIT with COMMIT."""
+    if status == "ROLLBACK":
+        raise TransactionStateError(
+            "cannot commit: the transaction had failed and the server rolled it back; "
+            "roll back after an error instead of going on"
+        )
+
+
+def libpq_arguments(url: DatabaseURL) -> dict[str, Any]:
+    """Return what *url* says of the server, in libpq's words."""
+    arguments: dict[str, Any] = {}
+    if url.hosts:
+        arguments["host"] = ",".join(host or "" for host, _ in url.hosts)
+        ports = [str(port or 5432) for _, port in url.hosts]
+        arguments["port"] = ",".join(ports)
+    elif url.hostname:
+        arguments["host"] = url.hostname
+    if url.port and "port" not in arguments:
+        arguments["port"] = str(url.port)
+    if url.username is not None:
+        arguments["user"] = url.username
+    if url.password is not None:
+        arguments["password"] = url.password
+    if url.database:
+        arguments["dbname"] = url.database
+    return arguments

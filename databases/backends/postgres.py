@@ -1,0 +1,229 @@
+"""PostgreSQL over asyncpg."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+from typing import Any
+
+from sqlalchemy.engine.interfaces import Dialect
+
+from databases.backends.common.backend import CommonBackend, CommonConnection, CommonTransaction
+from databases.backends.common.driver import (
+    Arguments,
+    Fetched,
+    Outcome,
+    RawConnection,
+    Stream,
+    Value,
+)
+from databases.backends.common.option_tables import ASYNCPG
+from databases.backends.common.plans import BoundStatement, Kind, Plan
+from databases.backends.common.pool_faces import AsyncpgPool
+from databases.backends.common.rawsql import POSTGRESQL
+from databases.backends.common.records import Record
+from databases.backends.dialects.postgresql import check_commit, make_dialect, read_options
+from databases.importer import import_driver
+from databases.interfaces import TransactionBackend
+from databases.urls import DatabaseURL
+
+__all__ = ["PostgresBackend", "PostgresConnection", "PostgresTransaction", "Record"]
+
+asyncpg: Any = import_driver("asyncpg")
+
+# Only these say for certain how many rows they touched.
+_COUNTED = ("INSERT", "UPDATE", "DELETE", "MERGE")
+
+
+class AsyncpgDriver:
+    """asyncpg's connections as they are, without asyncpg's pool."""
+
+    streams_in_transaction = True
+    interleaves = True
+    forgets_session = True
+
+    async def connect(self, url: DatabaseURL, arguments: Mapping[str, Any]) -> RawConnection:
+        """Open a connection; asyncpg tries several hosts in their order."""
+        given: dict[str, Any] = {}
+        if url.hosts:
+            given["host"] = [host for host, _ in url.hosts]
+            given["port"] = [port or 5432 for _, port in url.hosts]
+        elif url.hostname:
+            given["host"] = url.hostname
+        if url.port and "port" not in given:
+            given["port"] = url.port
+        if url.username is not None:
+            given["user"] = url.username
+        if url.password is not None:
+            given["password"] = url.password
+        if url.database:
+            given["database"] = url.database
+        return await asyncpg.connect(**{**given, **arguments})
+
+    async def close(self, raw: RawConnection) -> None:
+        """Say goodbye and close."""
+        await raw.close()
+
+    def terminate(self, raw: RawConnection) -> None:
+        """Close the socket."""
+        raw.terminate()
+
+    def is_usable(self, raw: RawConnection) -> bool:
+        """Tell whether the socket is open."""
+        return not raw.is_closed()
+
+    def in_transaction(self, raw: RawConnection) -> bool:
+        """Read the state that came with the server's last answer."""
+        return bool(raw.is_in_transaction())
+
+    def can_recover(self, raw: RawConnection) -> bool:
+        """Asyncpg cancels on the server and waits for it before the next statement."""
+        return not raw.is_closed()
+
+    def is_clean(self, error: BaseException) -> bool:
+        """Errors leave asyncpg's protocol in step; time-outs cancel, as cancellation does."""
+        return isinstance(error, Exception) and not isinstance(error, (TimeoutError, OSError))
+
+    def lost_transaction(self, raw: RawConnection, error: BaseException) -> bool:
+        """A failed statement leaves the transaction open, though nothing but undoing it works."""
+        return False
+
+    def interrupt(self, raw: RawConnection) -> None:
+        """Asyncpg has done so itself."""
+
+    async def recover(self, raw: RawConnection) -> None:
+        """An empty query waits for the cancelled one."""
+        await raw.execute("")
+
+    async def cancel(self, raw: RawConnection) -> None:
+        """Let asyncpg's own cancellation reach the server, then close."""
+        await self.recover(raw)
+        await raw.close()
+
+    async def ping(self, raw: RawConnection) -> None:
+        """Ask the server for a sign of life."""
+        await raw.execute("")
+
+    async def reset(self, raw: RawConnection) -> None:
+        """Forget settings, listeners, advisory locks and cursors."""
+        raw._top_xact = None
+        await raw.reset()
+
+    async def fetch(self, raw: RawConnection, sql: str, args: Arguments) -> Fetched:
+        """Run *sql* and read every row."""
+        rows = await (raw.fetch(sql, *args) if args else raw.fetch(sql))
+        return Fetched(tuple(rows[0].keys()) if rows else (), rows)
+
+    async def fetch_first(self, raw: RawConnection, sql: str, args: Arguments) -> Fetched:
+        """Run *sql* and read its first row."""
+        row = await (raw.fetchrow(sql, *args) if args else raw.fetchrow(sql))
+        return Fetched((), ()) if row is None else Fetched(tuple(row.keys()), (row,))
+
+    async def execute(self, raw: RawConnection, sql: str, args: Arguments, plan: Plan) -> Outcome:
+        """Run *sql* for its effect; without arguments it may be a script."""
+        if plan.returns_rows:
+            names, rows = await self.fetch_first(raw, sql, args)
+            return Outcome(rows[0] if rows else None, names)
+        status: str = await (raw.execute(sql, *args) if args else raw.execute(sql))
+        words = status.split()
+        if words and words[0] in _COUNTED and words[-1].isdigit():
+            return Outcome(row_count=int(words[-1]))
+        return Outcome()
+
+    async def execute_many(
+        self, raw: RawConnection, sql: str, rows: Sequence[Sequence[Value]]
+    ) -> None:
+        """Run *sql* once per row, pipelined."""
+        await raw.executemany(sql, rows)
+
+    async def stream(self, raw: RawConnection, sql: str, args: Arguments) -> Stream:
+        """Open a portal, which the surrounding transaction keeps."""
+        return _PortalStream(await raw.cursor(sql, *(args or ())))
+
+    async def begin(self, raw: RawConnection, options: Mapping[str, Any]) -> None:
+        """Begin by asyncpg's own transaction, so that ``raw.transaction()`` nests in it."""
+        if not options:
+            await raw.transaction().start()
+            return
+        isolation, readonly, deferrable = read_options(options)
+        await raw.transaction(
+            isolation=isolation, readonly=readonly, deferrable=deferrable
+        ).start()
+
+    async def commit(self, raw: RawConnection) -> None:
+        """Commit."""
+        raw._top_xact = None
+        check_commit(await raw.execute("COMMIT"))
+
+    async def rollback(self, raw: RawConnection) -> None:
+        """Roll back."""
+        raw._top_xact = None
+        await raw.execute("ROLLBACK")
+
+    async def run(self, raw: RawConnection, sql: str) -> None:
+        """Run a statement that has neither parameters nor rows."""
+        if sql == "ROLLBACK":
+            raw._top_xact = None
+        await raw.execute(sql)
+
+
+class _PortalStream:
+    """Rows of an open portal."""
+
+    def __init__(self, cursor: Any) -> None:
+        self._cursor = cursor
+        self.names: Sequence[str] = ()
+
+    async def fetch(self, size: int) -> Sequence[Sequence[Value]]:
+        """Return the next rows; none at the end."""
+        rows: Sequence[Any] = await self._cursor.fetch(size)
+        if rows and not self.names:
+            self.names = tuple(rows[0].keys())
+        return rows
+
+    def abandon(self) -> bool:
+        """The end of the transaction closes the portal."""
+        return True
+
+
+class PostgresBackend(CommonBackend):
+    """PostgreSQL over asyncpg."""
+
+    driver = AsyncpgDriver()
+    option_table = ASYNCPG
+    pool_class = AsyncpgPool
+
+    def _get_dialect(self) -> Dialect:
+        return make_dialect("numeric_dollar", decodes_json=False)
+
+    def connection(self) -> PostgresConnection:
+        """Return a connection that is not acquired yet."""
+        return PostgresConnection(self, self._dialect)
+
+
+class PostgresConnection(CommonConnection):
+    """A connection of asyncpg."""
+
+    driver = PostgresBackend.driver
+    style = "numeric_dollar"
+    syntax = POSTGRESQL
+
+    async def acquire(self) -> None:
+        """Take a raw connection from the pool, waiting for one if need be."""
+        await super().acquire()
+
+    def transaction(self) -> TransactionBackend:
+        """Return a transaction that is not started yet."""
+        return PostgresTransaction(self)
+
+    def _inserted_key(self, bound: BoundStatement, outcome: Outcome) -> Any:
+        return bound.key
+
+    def _other_result(self, bound: BoundStatement, outcome: Outcome) -> Any:
+        return None
+
+
+class PostgresTransaction(CommonTransaction):
+    """A transaction or savepoint of asyncpg."""
+
+
+PostgresBackend.connection_class = PostgresConnection

@@ -1,0 +1,1 @@
+"""Programs that show `databases` at work; each runs on all six drivers."""

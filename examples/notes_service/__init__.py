@@ -1,0 +1,1 @@
+"""A small web service: notes, accounts, and transfers under one decorator."""

@@ -1,0 +1,1 @@
+"""Tests of the library: see conftest.py for the fixtures they share."""

@@ -1,0 +1,1 @@
+"""Behaviour that holds on every driver, each test run once per driver."""

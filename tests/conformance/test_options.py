@@ -1,0 +1,103 @@
+"""Options in the URL and as keywords reach the driver, with their types."""
+
+from __future__ import annotations
+
+import warnings
+from typing import Any
+
+import pytest
+
+from tests.conftest import MakeDatabase
+from tests.support.drivers import DriverCase, requires
+
+CHARSET = "SELECT @@character_set_client"
+NAME = "SELECT current_setting('application_name')"
+
+
+@requires("session_name")
+async def test_the_session_name_in_the_url(make_database: MakeDatabase, url: str) -> None:
+    async with make_database(f"{url}?application_name=my%20service") as database:
+        assert await database.fetch_val(NAME) == "my service"
+
+
+@requires("session_name")
+async def test_the_session_name_as_a_keyword_wins(make_database: MakeDatabase, url: str) -> None:
+    given = f"{url}?application_name=from+the+url"
+
+    async with make_database(given, application_name="keyword") as database:
+        assert await database.fetch_val(NAME) == "keyword"
+
+
+@requires("charsets")
+async def test_the_charset_in_the_url(make_database: MakeDatabase, url: str) -> None:
+    async with make_database(f"{url}?charset=latin1") as database:
+        assert await database.fetch_val(CHARSET) == "latin1"
+        assert await database.fetch_val("SELECT :word", {"word": "naïve"}) == "naïve"
+
+
+@requires("charsets")
+async def test_every_character_works_without_asking(make_database: MakeDatabase) -> None:
+    async with make_database() as database:
+        assert await database.fetch_val(CHARSET) == "utf8mb4"
+
+
+@requires("charsets")
+async def test_an_initial_command(make_database: MakeDatabase, url: str) -> None:
+    async with make_database(f"{url}?init_command=SET%20%40mine%20%3D%205") as database:
+        assert await database.fetch_val("SELECT @mine") == 5
+
+
+@requires("file")
+async def test_the_lock_time_out_in_the_url(make_database: MakeDatabase, url: str) -> None:
+    async with make_database(f"{url}?timeout=2.5") as database:
+        assert await database.fetch_val("PRAGMA busy_timeout") == 2500
+
+
+@requires("file")
+async def test_the_lock_time_out_as_a_keyword_wins(make_database: MakeDatabase, url: str) -> None:
+    async with make_database(f"{url}?timeout=2.5", timeout=1) as database:
+        assert await database.fetch_val("PRAGMA busy_timeout") == 1000
+
+
+@requires("file")
+async def test_a_read_only_file(make_database: MakeDatabase, url: str, driver: DriverCase) -> None:
+    path = url.partition("///")[2]
+
+    async with make_database(f"sqlite:///file:{path}?mode=ro&uri=true") as database:
+        assert await database.fetch_val("SELECT count(*) FROM codes") == 0
+        with pytest.raises(driver.error, match="readonly"):
+            await database.execute("INSERT INTO codes (code) VALUES ('a')")
+
+
+@requires("server")
+async def test_a_connect_time_out_is_a_number(make_database: MakeDatabase, url: str) -> None:
+    async with make_database(f"{url}?connect_timeout=7") as database:
+        assert await database.fetch_val("SELECT 1") == 1
+
+
+@pytest.mark.parametrize("keyword", [True, False], ids=["keyword", "url"])
+async def test_an_unknown_option_is_a_warning_that_names_it_and_the_nearest(
+    make_database: MakeDatabase, url: str, keyword: bool
+) -> None:
+    options: dict[str, Any] = {"max_sise": 3} if keyword else {}
+    given = url if keyword else f"{url}?max_sise=3"
+
+    with pytest.warns(UserWarning, match=r"max_sise.*max_size") as caught:
+        async with make_database(given, **options) as database:
+            assert await database.fetch_val("SELECT 1") == 1
+
+    assert len(caught) == 1
+
+
+async def test_known_options_do_not_warn(make_database: MakeDatabase, url: str) -> None:
+    with warnings.catch_warnings():
+        warnings.simplefilter("error")
+        async with make_database(f"{url}?min_size=1", max_size=2, force_rollback=False) as database:
+            assert await database.fetch_val("SELECT 1") == 1
+
+
+async def test_options_are_kept_as_given(make_database: MakeDatabase, url: str) -> None:
+    database = make_database(f"{url}?min_size=1", max_size=2)
+
+    assert database.options == {"max_size": 2}
+    assert database.url.options == {"min_size": "1"}

@@ -1,0 +1,1 @@
+"""What the tests share: the drivers under test, their servers, tables and checks."""

@@ -1,0 +1,1 @@
+"""The types of the public API, as mypy and pyright see them; nothing here is run."""

@@ -1,0 +1,226 @@
+"""Every Python block of the README and the documentation, executed.
+
+The blocks of one page run in order and share their names, on an event loop
+that outlives them; they may await at top level, as in `python -m asyncio`. A
+```text block right after a Python block is what that block prints.
+
+A comment above a block changes this:
+
+    <!-- not run: reason -->    only its syntax is checked
+    <!-- file: NAME -->         written to a file; test files are run with pytest
+    <!-- server: SCHEME -->     run if TEST_DATABASE_URLS has a URL of SCHEME;
+                                SCHEME://localhost/example in it means that URL
+"""
+
+from __future__ import annotations
+
+import ast
+import asyncio
+import inspect
+import os
+import re
+import subprocess
+import sys
+import textwrap
+from collections.abc import Iterator
+from dataclasses import dataclass
+from pathlib import Path
+from types import CodeType
+from typing import Any
+
+import pytest
+
+from databases import Database
+from tests.support.drivers import ENVIRONMENT_VARIABLE, load_drivers
+
+ROOT = Path(__file__).resolve().parents[2]
+PAGES = [ROOT / "README.md", *sorted((ROOT / "docs").glob("**/*.md"))]
+
+FENCE = re.compile(
+    r"^(?P<indent> *)```(?P<language>[\w-]*)[^\n]*\n(?P<text>.*?)^(?P=indent)``` *$",
+    re.MULTILINE | re.DOTALL,
+)
+MARK = re.compile(r"<!-- (?P<kind>not run|file|server): (?P<value>.+?) -->\s*\Z")
+LINK = re.compile(r"(?<!!)\[[^\]]+\]\((?P<target>[^)\s]+)\)")
+
+
+@dataclass(frozen=True)
+class Block:
+    """One Python block of a page."""
+
+    path: Path
+    line: int
+    source: str
+    kind: str
+    """"run", or the word of the comment above the block."""
+    value: str
+    """What follows that word."""
+    output: str | None
+    """What the page says it prints; None where the page does not say."""
+
+    @property
+    def where(self) -> str:
+        return f"{self.path.relative_to(ROOT)}:{self.line}"
+
+    def compile(self, source: str | None = None) -> CodeType:
+        # Empty lines in front: a traceback names the line of the page.
+        text = "\n" * self.line + (self.source if source is None else source)
+        flags = ast.PyCF_ALLOW_TOP_LEVEL_AWAIT
+        code: CodeType = compile(text, str(self.path), "exec", flags=flags, dont_inherit=True)
+        return code
+
+
+def read_blocks(path: Path) -> list[Block]:
+    """Read the Python blocks of the page at *path*, in order."""
+    page = path.read_text(encoding="utf-8")
+    fences = list(FENCE.finditer(page))
+    blocks = []
+    for number, fence in enumerate(fences):
+        if fence["language"] not in ("python", "py", "python3"):
+            continue
+        mark = MARK.search(page, 0, fence.start())
+        following = fences[number + 1] if number + 1 < len(fences) else None
+        shown = None
+        if (
+            following
+            and following["language"] == "text"
+            and not page[fence.end() : following.start()].strip()
+        ):
+            shown = textwrap.dedent(following["text"])
+        blocks.append(
+            Block(
+                path=path,
+                line=page.count("\n", 0, fence.start()) + 1,
+                source=textwrap.dedent(fence["text"]),
+                kind=mark["kind"] if mark else "run",
+                value=mark["value"].strip() if mark else "",
+                output=shown,
+            )
+        )
+    return blocks
+
+
+BLOCKS = [block for path in PAGES for block in read_blocks(path)]
+
+
+def server_url(scheme: str) -> str | None:
+    """Give the URL of *scheme* among the servers under test, if there is one."""
+    urls = [case.url for case in load_drivers()]
+    return next((url for url in urls if url.startswith(f"{scheme}:")), None)
+
+
+class Reader:
+    """Somebody who types the blocks of a page, one after the other."""
+
+    def __init__(self) -> None:
+        self.names: dict[str, Any] = {"__name__": "__main__"}
+        self._loop = asyncio.new_event_loop()
+
+    def run(self, code: CodeType) -> None:
+        """Run *code*; await what it awaits."""
+        if code.co_flags & inspect.CO_COROUTINE:
+            self._loop.run_until_complete(eval(code, self.names))
+        else:
+            exec(code, self.names)
+
+    def close(self) -> None:
+        """Disconnect what the page left connected, and end the loop."""
+        for value in list(self.names.values()):
+            if isinstance(value, Database) and value.is_connected:
+                self._loop.run_until_complete(value.disconnect())
+        self._loop.run_until_complete(self._loop.shutdown_asyncgens())
+        left = asyncio.all_tasks(self._loop)
+        self._loop.close()
+        assert not left
+
+
+@pytest.fixture
+def reader(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Iterator[Reader]:
+    monkeypatch.chdir(tmp_path)
+    monkeypatch.syspath_prepend(tmp_path)
+    reader = Reader()
+    yield reader
+    reader.close()
+
+
+def name_of(value: object) -> str:
+    return str(value.relative_to(ROOT)) if isinstance(value, Path) else str(value)
+
+
+@pytest.mark.parametrize("path", PAGES, ids=name_of)
+def test_blocks_of_page_run_and_print_what_it_says(
+    path: Path, reader: Reader, capsys: pytest.CaptureFixture[str]
+) -> None:
+    for block in (block for block in BLOCKS if block.path == path and block.kind == "run"):
+        reader.run(block.compile())
+
+        printed = capsys.readouterr().out
+        if block.output is not None:
+            assert printed.strip() == block.output.strip(), block.where
+
+
+SERVER_BLOCKS = [block for block in BLOCKS if block.kind == "server"]
+
+
+@pytest.mark.parametrize("block", SERVER_BLOCKS, ids=[block.where for block in SERVER_BLOCKS])
+def test_block_that_needs_a_server_runs(
+    block: Block, reader: Reader, capsys: pytest.CaptureFixture[str]
+) -> None:
+    url = server_url(block.value)
+    if url is None:
+        pytest.skip(f"{ENVIRONMENT_VARIABLE} has no URL of {block.value}")
+    assert f"{block.value}://localhost/example" in block.source
+
+    reader.run(block.compile(block.source.replace(f"{block.value}://localhost/example", url)))
+
+    if block.output is not None:
+        assert capsys.readouterr().out.strip() == block.output.strip()
+
+
+FILE_PAGES = sorted({block.path for block in BLOCKS if block.kind == "file"})
+
+
+@pytest.mark.parametrize("path", FILE_PAGES, ids=name_of)
+def test_files_of_page_run_and_their_tests_pass(path: Path, tmp_path: Path) -> None:
+    names = []
+    for block in (block for block in BLOCKS if block.path == path and block.kind == "file"):
+        (tmp_path / block.value).write_text(block.source, encoding="utf-8")
+        names.append(block.value)
+
+    tests = [name for name in names if name.startswith("test_")]
+    # Processes of their own: a page's fixtures and modules must not meet ours.
+    pytest_command = ["-m", "pytest", "-q", "-o", "asyncio_default_fixture_loop_scope=function"]
+    commands = [[*pytest_command, *tests]] if tests else []
+    commands += [[name] for name in names if name not in tests and name != "conftest.py"]
+    paths = [str(ROOT), *filter(None, [os.environ.get("PYTHONPATH")])]
+    for command in commands:
+        done = subprocess.run(
+            [sys.executable, "-W", "error", *command],
+            cwd=tmp_path,
+            env={**os.environ, "PYTHONPATH": os.pathsep.join(paths)},
+            capture_output=True,
+            text=True,
+            timeout=120,
+            check=False,
+        )
+
+        assert done.returncode == 0, done.stdout + done.stderr
+
+
+def test_blocks_that_are_not_run_are_python() -> None:
+    for block in BLOCKS:
+        block.compile()
+
+
+@pytest.mark.parametrize("path", [*PAGES, ROOT / "CHANGELOG.md"], ids=name_of)
+def test_links_inside_the_documentation_lead_somewhere(path: Path) -> None:
+    targets = [link["target"] for link in LINK.finditer(path.read_text(encoding="utf-8"))]
+
+    missing = [
+        target
+        for target in targets
+        if not re.match(r"[a-z]+:|#", target)
+        and not (path.parent / target.partition("#")[0]).exists()
+    ]
+
+    assert missing == []
