@@ -5,9 +5,9 @@ from __future__ import annotations
 import importlib
 from typing import Any
 
-from databases.errors import ConfigurationError
+from databases.errors import ConfigurationError, DriverNotInstalledError
 
-__all__ = ["ImportFromStringError", "import_from_string"]
+__all__ = ["ImportFromStringError", "import_driver", "import_from_string"]
 
 
 class ImportFromStringError(ConfigurationError):
@@ -40,3 +40,17 @@ def import_from_string(import_str: str) -> Any:
             f'Attribute "{attribute}" not found in module "{module_name}".'
         ) from None
     return found
+
+
+def import_driver(module_name: str) -> Any:
+    """Return the driver package *module_name*.
+
+    Raises `DriverNotInstalledError`, naming the extra, when it is missing.
+    """
+    try:
+        return importlib.import_module(module_name)
+    except ModuleNotFoundError as error:
+        raise DriverNotInstalledError(
+            f"cannot use the driver {module_name}: {error.name} is not installed; "
+            f"pip install databases[{module_name}]"
+        ) from error

@@ -134,7 +134,7 @@ class CommonConnection(ConnectionBackend):
         if self._connection is not None:
             raise ConnectionStateError("Connection is already acquired; release it first")
         pool = self._get_pool()
-        if isinstance(pool, Pool):
+        if getattr(pool, "lends_slots", False):
             slot = pool.lend_now()
             if slot is None:
                 slot = await pool.lend()
@@ -151,7 +151,7 @@ class CommonConnection(ConnectionBackend):
         slot, lender = self._detach()
         if slot is None:
             return
-        if isinstance(lender, Pool):
+        if getattr(lender, "lends_slots", False):
             lender.take_back(slot)
         else:
             await asyncio.shield(asyncio.ensure_future(_resolved(lambda: lender.release(slot.raw))))
@@ -374,7 +374,7 @@ class CommonConnection(ConnectionBackend):
         if slot is None:
             return
         driver = self.driver
-        if not driver.is_clean(error):
+        if not driver.is_clean(error) or not driver.is_usable(slot.raw):
             if driver.can_recover(slot.raw):
                 slot.in_doubt = self._is_troubled = True
                 driver.interrupt(slot.raw)
@@ -390,7 +390,7 @@ class CommonConnection(ConnectionBackend):
         self._owed.clear()
         if self._depth:
             self._lost = reason
-        if slot is not None and isinstance(self._lender, Pool):
+        if slot is not None and getattr(self._lender, "lends_slots", False):
             self._lender.discard(slot)
         elif slot is not None:
             self.driver.terminate(slot.raw)

@@ -81,6 +81,9 @@ class PoolStats:
 class Pool:
     """Raw connections of one database on one event loop."""
 
+    lends_slots = True
+    """False where a program has replaced how connections are lent."""
+
     def __init__(
         self,
         driver: Driver,

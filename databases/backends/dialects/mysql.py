@@ -77,6 +77,16 @@ class MySQLDriver(CursorDriver):
         self._peers[raw] = Peer(url, arguments, raw.thread_id())
         return raw
 
+    def check_tls(self, raw: RawConnection, arguments: Mapping[str, Any]) -> None:
+        """Close and raise if TLS was asked for and the connection is in clear text."""
+        context = arguments.get("ssl")
+        if context is None or _is_encrypted(raw):
+            return
+        self.terminate(raw)
+        raise self.errors.OperationalError(
+            2026, "cannot connect: TLS was asked for and the server does not offer it"
+        )
+
     async def close(self, raw: RawConnection) -> None:
         """Say goodbye and close."""
         await raw.ensure_closed()
@@ -141,3 +151,10 @@ class MySQLDriver(CursorDriver):
         await cursor.execute(sql, args)
         return CursorStream(cursor, goes_on=False)
 
+
+
+def _is_encrypted(raw: RawConnection) -> bool:
+    # aiomysql goes on in clear text when the server offers no TLS; asyncmy
+    # refuses by itself.
+    writer = getattr(raw, "_writer", None)
+    return writer is None or writer.get_extra_info("ssl_object") is not None

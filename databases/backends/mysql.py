@@ -1,0 +1,84 @@
+"""MySQL and MariaDB over aiomysql."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from typing import Any
+
+from sqlalchemy.engine.interfaces import Dialect
+
+from databases.backends.common.backend import CommonBackend, CommonConnection, CommonTransaction
+from databases.backends.common.driver import Outcome, RawConnection
+from databases.backends.common.option_tables import AIOMYSQL
+from databases.backends.common.plans import BoundStatement
+from databases.backends.common.pool_faces import AioPool
+from databases.backends.common.rawsql import MYSQL
+from databases.backends.common.records import Record
+from databases.backends.dialects.mysql import MySQLDriver, make_dialect
+from databases.importer import import_driver
+from databases.interfaces import TransactionBackend
+from databases.urls import DatabaseURL
+
+__all__ = ["MySQLBackend", "MySQLConnection", "MySQLTransaction", "Record"]
+
+aiomysql: Any = import_driver("aiomysql")
+_errors: Any = import_driver("pymysql").err
+_cursors: Any = aiomysql.cursors
+
+
+class MySQLDriver(MySQLDriver):
+    """aiomysql's connections."""
+
+    errors = _errors
+    stream_cursor = _cursors.SSCursor
+
+    async def opened(self, url: DatabaseURL, arguments: Mapping[str, Any]) -> RawConnection:
+        """Open a connection by ``aiomysql.connect()``."""
+        raw = await aiomysql.connect(**self.arguments(url, arguments, "db"))
+        self.check_tls(raw, arguments)
+        return raw
+
+    def terminate(self, raw: RawConnection) -> None:
+        """Close the socket."""
+        raw.close()
+
+    def is_usable(self, raw: RawConnection) -> bool:
+        """Tell whether the socket is open."""
+        return not raw.closed and not raw._reader.at_eof()
+
+
+class MySQLBackend(CommonBackend):
+    """MySQL and MariaDB over aiomysql."""
+
+    driver = MySQLDriver()
+    option_table = AIOMYSQL
+    pool_class = AioPool
+
+    def _get_dialect(self) -> Dialect:
+        return make_dialect()
+
+    def connection(self) -> MySQLConnection:
+        """Return a connection that is not acquired yet."""
+        return MySQLConnection(self, self._dialect)
+
+
+class MySQLConnection(CommonConnection):
+    """A connection of aiomysql."""
+
+    driver = MySQLBackend.driver
+    style = "format"
+    syntax = MYSQL
+
+    def transaction(self) -> TransactionBackend:
+        """Return a transaction that is not started yet."""
+        return MySQLTransaction(self)
+
+    def _other_result(self, bound: BoundStatement, outcome: Outcome) -> Any:
+        return outcome.row_count
+
+
+class MySQLTransaction(CommonTransaction):
+    """A transaction or savepoint of aiomysql."""
+
+
+MySQLBackend.connection_class = MySQLConnection

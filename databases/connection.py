@@ -1,0 +1,262 @@
+"""Connection: what a task holds; counts its uses and keeps its transactions in order."""
+
+from __future__ import annotations
+
+import asyncio
+from collections import deque
+from collections.abc import AsyncGenerator, Callable, Iterable, Mapping
+from types import TracebackType
+from typing import TYPE_CHECKING, Any
+
+from databases.backends.common.backend import CommonConnection
+from databases.backends.common.statements import Query, as_clause
+from databases.errors import TransactionStateError
+from databases.interfaces import ConnectionBackend, DatabaseBackend, Record
+from databases.transactions import Run, RunState, Transaction, ancestors
+
+if TYPE_CHECKING:
+    from databases.core import Database
+
+__all__ = ["Connection"]
+
+
+class Connection:
+    """The connection of one task, or one that was handed to several.
+
+    ``async with`` is counted: the driver's connection is acquired at the first
+    entry and released at the last exit. Queries of several tasks take turns.
+    """
+
+    def __init__(self, database: Database, backend: DatabaseBackend) -> None:
+        self._database = database
+        self._backend = backend
+        # The backend's connection: read, and its acquire() patched, by programs.
+        self._connection: ConnectionBackend = backend.connection()
+        self._connection_lock = asyncio.Lock()
+        self._query_lock = asyncio.Lock()
+        self._connection_counter = 0
+        self._transaction_stack: list[Run] = []
+        self._waiting: deque[tuple[asyncio.Future[None], Run, frozenset[int]]] = deque()
+
+    async def __aenter__(self) -> Connection:
+        async with self._connection_lock:
+            self._connection_counter += 1
+            try:
+                if self._connection_counter == 1:
+                    await self._connection.acquire()
+            except BaseException:
+                self._leave()
+                raise
+        return self
+
+    async def __aexit__(
+        self,
+        exc_type: type[BaseException] | None = None,
+        exc_value: BaseException | None = None,
+        traceback: TracebackType | None = None,
+    ) -> None:
+        # No lock: release of a backend of ours never waits, so nothing can
+        # come between, and a cancelled task cannot leave its connection behind.
+        self._leave()
+        if self._connection_counter == 0:
+            self._transaction_stack.clear()
+            await self._connection.release()
+
+    def _leave(self) -> None:
+        self._connection_counter -= 1
+        if self._connection_counter == 0:
+            self._database._connection_released(self)
+
+    # Queries
+
+    async def fetch_all(self, query: Any, values: Mapping[str, Any] | None = None) -> list[Record]:
+        """Return every row of *query*."""
+        backend = self._connection
+        async with self, self._query_lock:
+            records: list[Record] = await backend.fetch_all(prepared(backend, query, values))
+            return records
+
+    async def fetch_one(
+        self, query: Any, values: Mapping[str, Any] | None = None
+    ) -> Record | None:
+        """Return the first row of *query*, or None."""
+        backend = self._connection
+        async with self, self._query_lock:
+            return await backend.fetch_one(prepared(backend, query, values))
+
+    async def fetch_val(
+        self, query: Any, values: Mapping[str, Any] | None = None, column: Any = 0
+    ) -> Any:
+        """Return one value of the first row of *query*, or None."""
+        backend = self._connection
+        async with self, self._query_lock:
+            return await backend.fetch_val(prepared(backend, query, values), column)
+
+    async def execute(self, query: Any, values: Mapping[str, Any] | None = None) -> Any:
+        """Run *query*; return its key, row count or value."""
+        backend = self._connection
+        async with self, self._query_lock:
+            return await backend.execute(prepared(backend, query, values))
+
+    async def execute_many(
+        self, query: Any, values: Iterable[Mapping[str, Any]] | None
+    ) -> None:
+        """Run *query* once per row of *values*, all or none."""
+        rows = list(values or ())
+        if not rows:
+            return
+        backend = self._connection
+        async with self, self._query_lock:
+            if is_ours(backend, "execute_many"):
+                await backend.execute_many(query, rows)  # type: ignore[call-arg]  # ours takes rows
+            else:
+                await backend.execute_many([as_clause(query, each) for each in rows])
+
+    async def iterate(
+        self, query: Any, values: Mapping[str, Any] | None = None
+    ) -> AsyncGenerator[Any, None]:
+        """Yield the rows of *query* as the server sends them."""
+        backend = self._connection
+        async with self:
+            if isinstance(backend, CommonConnection) and is_ours(backend, "iterate"):
+                async for batch in backend.batches(Query(query, values), self._query_lock):
+                    for record in batch:
+                        yield record
+            else:
+                clause: Any = as_clause(query, values)
+                async with self.transaction():
+                    async for record in backend.iterate(clause):
+                        yield record
+
+    def transaction(self, *, force_rollback: bool = False, **kwargs: Any) -> Transaction:
+        """Return a transaction on this connection; options as `Database.transaction`."""
+        return Transaction(lambda: self, force_rollback, **kwargs)
+
+    @property
+    def raw_connection(self) -> Any:
+        """The driver's own connection object."""
+        return self._connection.raw_connection
+
+    # The transaction stack; only these methods edit it.
+
+    async def _begin(self, options: dict[str, Any], *, shared: bool = False) -> Run:
+        run = Run(self, self._connection.transaction())
+        run.is_shared = shared
+        inherited = ancestors()
+        if self._may_begin(run, inherited):
+            self._transaction_stack.append(run)
+        else:
+            await self._wait_turn(run, inherited)
+        is_root = self._transaction_stack[0] is run
+        try:
+            async with self._query_lock:
+                await run.backend.start(is_root, options)
+        except BaseException:
+            self._pop(run)
+            raise
+        run.state = RunState.OPEN
+        return run
+
+    def _may_begin(self, run: Run, inherited: frozenset[int]) -> bool:
+        """Tell whether *run* may begin now: nothing is open, or what is open is around it."""
+        if not self._transaction_stack:
+            return True
+        top = self._transaction_stack[-1]
+        return (
+            top.is_shared
+            or id(top.backend) in inherited
+            or (top.task is not None and run.task is not None and top.task() is run.task())
+            or (top.state is RunState.OPEN and top.has_orphaned)
+        )
+
+    async def _wait_turn(self, run: Run, inherited: frozenset[int]) -> None:
+        turn: asyncio.Future[None] = asyncio.get_running_loop().create_future()
+        entry = (turn, run, inherited)
+        self._waiting.append(entry)
+        try:
+            await turn
+        except BaseException:
+            if entry in self._waiting:
+                self._waiting.remove(entry)
+            self._pop(run)
+            raise
+
+    def _pop(self, run: Run) -> None:
+        """Take *run* and what is inside it off the stack; let the next one begin."""
+        run.state = RunState.ENDED
+        if run in self._transaction_stack:
+            index = self._transaction_stack.index(run)
+            for inner in self._transaction_stack[index:]:
+                inner.state = RunState.ENDED
+            del self._transaction_stack[index:]
+        for entry in list(self._waiting):
+            turn, waiting, inherited = entry
+            if turn.done():
+                self._waiting.remove(entry)
+            elif self._may_begin(waiting, inherited):
+                self._waiting.remove(entry)
+                self._transaction_stack.append(waiting)
+                turn.set_result(None)
+                return
+
+    def _inner_runs(self, run: Run, verb: str) -> list[Run]:
+        if run.state is not RunState.OPEN or run not in self._transaction_stack:
+            raise TransactionStateError(
+                f"cannot {verb}: the transaction has ended already; start another one"
+            )
+        return self._transaction_stack[self._transaction_stack.index(run) + 1 :]
+
+    async def _end(self, run: Run, *, commit: bool) -> None:
+        inner = self._transaction_stack[self._transaction_stack.index(run) + 1 :]
+        try:
+            async with self._query_lock:
+                for each in reversed(inner):
+                    await each.backend.rollback()
+                await (run.backend.commit() if commit else run.backend.rollback())
+        finally:
+            self._pop(run)
+
+    async def _abandon(self, run: Run) -> None:
+        if run not in self._transaction_stack:
+            return
+        inner = self._transaction_stack[self._transaction_stack.index(run) :]
+        try:
+            for each in reversed(inner):
+                abandon: Callable[[], None] | None = getattr(each.backend, "abandon", None)
+                if abandon is not None:
+                    abandon()
+                else:
+                    await each.backend.rollback()
+        finally:
+            self._pop(run)
+
+
+def is_ours(backend: ConnectionBackend, verb: str) -> bool:
+    """Tell whether *backend* runs *verb* as this library wrote it.
+
+    What programs override or patch is handed a SQLAlchemy clause instead.
+    """
+    cls: Any = type(backend)
+    common: Any = CommonConnection
+    return (
+        isinstance(backend, CommonConnection)
+        and getattr(cls, verb) is getattr(common, verb)
+        and cls._compile is common._compile
+        and verb not in backend.__dict__
+    )
+
+
+def prepared(backend: ConnectionBackend, query: Any, values: Any) -> Any:
+    """Return *query* with *values* in the form that *backend* takes."""
+    cls: Any = type(backend)
+    common: Any = CommonConnection
+    if isinstance(backend, CommonConnection) and (
+        cls.fetch_all is common.fetch_all
+        and cls.fetch_one is common.fetch_one
+        and cls.fetch_val is common.fetch_val
+        and cls.execute is common.execute
+        and cls._compile is common._compile
+    ):
+        return Query(query, values)
+    return as_clause(query, values)
+

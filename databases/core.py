@@ -1,0 +1,318 @@
+"""Database: the facade that lends connections to tasks and starts transactions."""
+
+from __future__ import annotations
+
+import asyncio
+import logging
+import weakref
+from collections.abc import AsyncGenerator, Iterable, Iterator, Mapping, MutableMapping
+from contextlib import contextmanager
+from types import TracebackType
+from typing import Any, ClassVar
+
+from databases.backends.common.pool import PoolStats
+from databases.connection import Connection, is_ours, prepared
+from databases.errors import ConfigurationError
+from databases.importer import import_from_string
+from databases.interfaces import ConnectionBackend, DatabaseBackend, Record
+from databases.transactions import _ACTIVE_TRANSACTIONS, Transaction
+from databases.urls import DatabaseURL
+
+__all__ = [
+    "CONNECT_EXTRA",
+    "DISCONNECT_EXTRA",
+    "LOG_EXTRA",
+    "_ACTIVE_TRANSACTIONS",
+    "Connection",
+    "Database",
+    "DatabaseURL",
+    "Transaction",
+    "logger",
+]
+
+logger = logging.getLogger("databases")
+
+# Given to every log call, so that a program can attach what its handlers want.
+LOG_EXTRA: dict[str, Any] = {}
+CONNECT_EXTRA: dict[str, Any] = {}
+DISCONNECT_EXTRA: dict[str, Any] = {}
+
+
+class Database:
+    """One database: connects once, then serves any number of tasks.
+
+    *url* and *options* are described on the connections page; options given
+    here win over those in the URL.
+    """
+
+    SUPPORTED_BACKENDS: ClassVar[dict[str, str]] = {
+        "postgresql": "databases.backends.postgres:PostgresBackend",
+        "postgresql+psycopg": "databases.backends.psycopg:PsycopgBackend",
+        "postgresql+aiopg": "databases.backends.aiopg:AiopgBackend",
+        "postgres": "databases.backends.postgres:PostgresBackend",
+        "mysql": "databases.backends.mysql:MySQLBackend",
+        "mysql+asyncmy": "databases.backends.asyncmy:AsyncMyBackend",
+        "mariadb": "databases.backends.mysql:MySQLBackend",
+        "mariadb+asyncmy": "databases.backends.asyncmy:AsyncMyBackend",
+        "sqlite": "databases.backends.sqlite:SQLiteBackend",
+    }
+
+    _connection_map: MutableMapping[asyncio.Task[Any], Connection]
+
+    def __init__(
+        self, url: str | DatabaseURL, *, force_rollback: bool = False, **options: Any
+    ) -> None:
+        self.url = DatabaseURL(url)
+        self.options = options
+        self.is_connected = False
+        self._connection_map = weakref.WeakKeyDictionary()
+        self._force_rollback = force_rollback
+        self._backend: DatabaseBackend = self._make_backend()
+        # What force_rollback shares among all tasks while it is connected.
+        self._global_connection: Connection | None = None
+        self._global_transaction: Transaction | None = None
+        self._connecting: asyncio.Lock | None = None
+
+    def _make_backend(self) -> DatabaseBackend:
+        backends, scheme = self.SUPPORTED_BACKENDS, self.url.scheme
+        path = backends.get(scheme) or backends.get(self.url.dialect)
+        if path is None:
+            raise ConfigurationError(
+                f"cannot use the URL scheme {scheme!r}: no such database is known; "
+                f"the known ones are {', '.join(sorted(backends))}"
+            )
+        cls = import_from_string(path)
+        backend: DatabaseBackend = cls(self.url, **self.options)
+        return backend
+
+    # Connecting
+
+    async def connect(self) -> None:
+        """Open the pool; does nothing when it is open.
+
+        Raises what the driver raises when the server cannot be reached, and
+        may be called again then.
+        """
+        lock = self._connecting
+        if lock is None:
+            lock = self._connecting = asyncio.Lock()
+        try:
+            async with lock:
+                if self.is_connected:
+                    logger.debug("Already connected, skipping connection")
+                    return
+                await self._backend.connect()
+                self.is_connected = True
+                logger.info(
+                    "Connected to database %s", self.url.obscure_password, extra=CONNECT_EXTRA
+                )
+                if self._force_rollback:
+                    try:
+                        await self._begin_global()
+                    except BaseException:
+                        await self._close()
+                        raise
+        finally:
+            self._connecting = None if not lock.locked() else lock
+
+    async def _begin_global(self) -> None:
+        connection = Connection(self, self._backend)
+        transaction = connection.transaction(force_rollback=True)
+        await transaction.start()
+        connection._transaction_stack[0].is_shared = True
+        self._global_connection, self._global_transaction = connection, transaction
+
+    async def disconnect(self, timeout: float | None = None) -> None:
+        """Close the pool; does nothing when it is closed.
+
+        Waits up to *timeout* seconds for connections that other tasks hold.
+        """
+        if not self.is_connected:
+            logger.debug("Already disconnected, skipping disconnection")
+            return
+        transaction, self._global_transaction = self._global_transaction, None
+        connection, self._global_connection = self._global_connection, None
+        self.is_connected = False
+        try:
+            if transaction is not None and connection is not None:
+                await transaction.__aexit__()
+        finally:
+            await self._close(timeout)
+        logger.info(
+            "Disconnected from database %s", self.url.obscure_password, extra=DISCONNECT_EXTRA
+        )
+
+    async def _close(self, timeout: float | None = None) -> None:
+        self.is_connected = False
+        self._connection_map = weakref.WeakKeyDictionary()
+        if timeout is None:
+            await self._backend.disconnect()
+        else:
+            await self._backend.disconnect(timeout)  # type: ignore[call-arg]  # ours takes it
+
+    async def __aenter__(self) -> Database:
+        await self.connect()
+        return self
+
+    async def __aexit__(
+        self,
+        exc_type: type[BaseException] | None = None,
+        exc_value: BaseException | None = None,
+        traceback: TracebackType | None = None,
+    ) -> None:
+        await self.disconnect()
+
+    def pool_stats(self) -> PoolStats:
+        """Return what the connections of the pool are doing."""
+        pool: Any = getattr(self._backend, "_pool", None)
+        if not hasattr(pool, "stats"):
+            return PoolStats(0, 0, 0, 0, 0, 0, 0, None)
+        stats: PoolStats = pool.stats()
+        return stats
+
+    # Queries
+
+    async def fetch_all(self, query: Any, values: Mapping[str, Any] | None = None) -> list[Record]:
+        """Return every row of *query*.
+
+        *query* is a SQLAlchemy Core expression, or a string whose ``:name``
+        parameters *values* fills.
+        """
+        backend = self._own_backend("fetch_all", query)
+        if backend is None:
+            async with self.connection() as connection:
+                return await connection.fetch_all(query, values)
+        await backend.acquire()
+        try:
+            records: list[Record] = await backend.fetch_all(prepared(backend, query, values))
+        finally:
+            await backend.release()
+        return records
+
+    async def fetch_one(
+        self, query: Any, values: Mapping[str, Any] | None = None
+    ) -> Record | None:
+        """Return the first row of *query*, or None."""
+        backend = self._own_backend("fetch_one", query)
+        if backend is None:
+            async with self.connection() as connection:
+                return await connection.fetch_one(query, values)
+        await backend.acquire()
+        try:
+            return await backend.fetch_one(prepared(backend, query, values))
+        finally:
+            await backend.release()
+
+    async def fetch_val(
+        self, query: Any, values: Mapping[str, Any] | None = None, column: Any = 0
+    ) -> Any:
+        """Return one value of the first row of *query*, or None.
+
+        *column* is a position, a name or a SQLAlchemy column.
+        """
+        backend = self._own_backend("fetch_val", query)
+        if backend is None:
+            async with self.connection() as connection:
+                return await connection.fetch_val(query, values, column)
+        await backend.acquire()
+        try:
+            return await backend.fetch_val(prepared(backend, query, values), column)
+        finally:
+            await backend.release()
+
+    async def execute(self, query: Any, values: Mapping[str, Any] | None = None) -> Any:
+        """Run *query*; return its key, row count or value (see the queries page)."""
+        backend = self._own_backend("execute", query)
+        if backend is None:
+            async with self.connection() as connection:
+                return await connection.execute(query, values)
+        await backend.acquire()
+        try:
+            return await backend.execute(prepared(backend, query, values))
+        finally:
+            await backend.release()
+
+    async def execute_many(
+        self, query: Any, values: Iterable[Mapping[str, Any]] | None
+    ) -> None:
+        """Run *query* once per row of *values*, all or none of them."""
+        async with self.connection() as connection:
+            await connection.execute_many(query, values)
+
+    async def iterate(
+        self, query: Any, values: Mapping[str, Any] | None = None
+    ) -> AsyncGenerator[Any, None]:
+        """Yield the rows of *query* as the server sends them.
+
+        Outside a transaction the rows come over a connection of their own, so
+        that what the loop's body writes is committed on its own.
+        """
+        own = self._own_backend("iterate", query)
+        if own is None or self._is_scarce():
+            async with self.connection() as connection:
+                async for record in connection.iterate(query, values):
+                    yield record
+            return
+        source = Connection(self, self._backend)
+        async for record in source.iterate(query, values):
+            yield record
+
+    def _is_scarce(self) -> bool:
+        """Tell whether the task's own connection serves a stream better than a second one.
+
+        So it does where a second one might never come, and where statements
+        run freely beside a stream.
+        """
+        driver = getattr(self._backend, "driver", None)
+        needs_own = driver is None or driver.streams_in_transaction or not driver.interleaves
+        return not needs_own or self.pool_stats().max_size == 1
+
+    def _own_backend(self, verb: str, query: Any) -> ConnectionBackend | None:
+        """Return a connection for one query alone, or None if the task has one.
+
+        It needs neither a `Connection` nor an entry in the map.
+        """
+        if logger.isEnabledFor(logging.DEBUG):
+            logger.debug("Query: %s", query, extra=LOG_EXTRA)
+        if self._global_connection is not None or type(self).connection is not Database.connection:
+            return None
+        if self._connection_map and asyncio.current_task() in self._connection_map:
+            return None
+        backend = self._backend.connection()
+        return backend if is_ours(backend, verb) else None
+
+    # Connections and transactions
+
+    def connection(self) -> Connection:
+        """Return the connection of the current task; enter it to acquire it."""
+        if self._global_connection is not None:
+            return self._global_connection
+        task = asyncio.current_task()
+        if task is None:
+            raise RuntimeError("No connection available: there is no running task")
+        connection = self._connection_map.get(task)
+        if connection is None:
+            connection = self._connection_map[task] = Connection(self, self._backend)
+        return connection
+
+    def _connection_released(self, connection: Connection) -> None:
+        for task, each in list(self._connection_map.items()):
+            if each is connection:
+                del self._connection_map[task]
+
+    def transaction(self, *, force_rollback: bool = False, **kwargs: Any) -> Transaction:
+        """Return a transaction: ``async with``, ``await``, or decorator.
+
+        *kwargs* are its options: ``isolation``, ``readonly``, ``deferrable``;
+        on SQLite ``mode``. A backend that has not what was asked refuses it.
+        """
+        return Transaction(self.connection, force_rollback, **kwargs)
+
+    @contextmanager
+    def force_rollback(self) -> Iterator[None]:
+        """Roll back, at disconnect, what is done on connections made in the block."""
+        before, self._force_rollback = self._force_rollback, True
+        try:
+            yield
+        finally:
+            self._force_rollback = before

@@ -1,0 +1,217 @@
+"""Transactions: the recipe that programs hold, and what is running because of it."""
+
+from __future__ import annotations
+
+import asyncio
+import contextvars
+import enum
+import functools
+import logging
+import weakref
+from collections.abc import Callable, Generator, MutableMapping
+from typing import TYPE_CHECKING, Any, TypeVar
+
+from databases.errors import TransactionStateError
+from databases.interfaces import TransactionBackend
+
+if TYPE_CHECKING:
+    from types import TracebackType
+
+    from databases.connection import Connection
+
+__all__ = ["Run", "RunState", "Transaction"]
+
+logger = logging.getLogger("databases")
+Function = TypeVar("Function", bound=Callable[..., Any])
+Running = MutableMapping["Transaction", TransactionBackend]
+
+_ACTIVE_TRANSACTIONS: contextvars.ContextVar[Running | None] = contextvars.ContextVar(
+    "databases:active_transactions", default=None
+)
+
+
+class RunState(enum.Enum):
+    """Where a begun transaction is."""
+
+    STARTING = "starting"  # on the stack, BEGIN not answered yet
+    OPEN = "open"
+    ENDED = "ended"  # committed, rolled back or lost
+
+
+class Run:
+    """One transaction that was begun."""
+
+    __slots__ = ("__weakref__", "backend", "connection", "is_shared", "state", "task")
+
+    def __init__(self, connection: Connection, backend: TransactionBackend) -> None:
+        self.connection = connection
+        self.backend = backend
+        self.state = RunState.STARTING
+        self.is_shared = False
+        """Whether every task's transactions go inside: force_rollback's own."""
+        task = _current_task()
+        self.task = None if task is None else weakref.ref(task)
+
+    @property
+    def has_orphaned(self) -> bool:
+        """Whether the task that began it has ended."""
+        task = None if self.task is None else self.task()
+        return task is None or task.done()
+
+
+class Transaction:
+    """A reusable recipe for transactions: context manager, decorator or by hand.
+
+    One object may serve many tasks at once; each use begins a transaction of
+    its own on the connection of the current task.
+    """
+
+    def __init__(
+        self,
+        connection_callable: Callable[[], Connection],
+        force_rollback: bool,
+        **kwargs: Any,
+    ) -> None:
+        self._connection_callable = connection_callable
+        self._force_rollback = force_rollback
+        self._extra_options = kwargs
+        self._runs: list[Run] = []
+
+    @property
+    def _connection(self) -> Connection:
+        # Read by programs.
+        return self._connection_callable()
+
+    @property
+    def _transaction(self) -> TransactionBackend | None:
+        # Read by programs: what runs in the current context because of this recipe.
+        running = _ACTIVE_TRANSACTIONS.get()
+        return None if running is None else running.get(self)
+
+    async def __aenter__(self) -> Transaction:
+        await self.start()
+        return self
+
+    async def __aexit__(
+        self,
+        exc_type: type[BaseException] | None = None,
+        exc_value: BaseException | None = None,
+        traceback: TracebackType | None = None,
+    ) -> None:
+        run = self._current_run("end")
+        if exc_type is None and not self._force_rollback:
+            await self._end(run, commit=True, with_inner=True)
+        elif exc_type is None:
+            await self._end(run, commit=False, with_inner=True)
+        elif issubclass(exc_type, Exception):
+            try:
+                await self._end(run, commit=False, with_inner=True)
+            except Exception:
+                logger.warning("rollback failed after %s", exc_type.__name__, exc_info=True)
+        else:
+            await self._abandon(run)
+
+    def __await__(self) -> Generator[None, None, Transaction]:
+        return self.start().__await__()
+
+    def __call__(self, function: Function) -> Function:
+        """Decorate a coroutine function: each call runs in a transaction of its own."""
+
+        @functools.wraps(function)
+        async def wrapper(*args: Any, **kwargs: Any) -> Any:
+            # A fresh recipe per call, so that the function may call itself.
+            recipe = Transaction(
+                self._connection_callable, self._force_rollback, **self._extra_options
+            )
+            async with recipe:
+                return await function(*args, **kwargs)
+
+        return wrapper  # type: ignore[return-value]  # same parameters, awaited result
+
+    async def start(self) -> Transaction:
+        """Begin. A failed or cancelled call leaves nothing begun."""
+        connection = self._connection_callable()
+        await connection.__aenter__()
+        try:
+            run = await connection._begin(self._extra_options)
+        except BaseException:
+            await connection.__aexit__()
+            raise
+        self._runs.append(run)
+        self._remember(run)
+        return self
+
+    async def commit(self) -> None:
+        """Keep what was done. Raises when it was not kept."""
+        await self._end(self._current_run("commit"), commit=True)
+
+    async def rollback(self) -> None:
+        """Undo what was done."""
+        await self._end(self._current_run("roll back"), commit=False)
+
+    async def _end(self, run: Run, *, commit: bool, with_inner: bool = False) -> None:
+        connection = run.connection
+        inner = connection._inner_runs(run, "commit" if commit else "roll back")
+        if inner and not with_inner:
+            raise TransactionStateError(
+                f"cannot {'commit' if commit else 'roll back'}: {len(inner)} inner "
+                "transaction(s) are still open; end them first"
+            )
+        try:
+            await connection._end(run, commit=commit and not inner)
+        finally:
+            self._forget(run)
+            await connection.__aexit__()
+        if inner and commit:
+            raise TransactionStateError(
+                f"cannot commit: {len(inner)} inner transaction(s) were still open and everything "
+                "was rolled back; end them first"
+            )
+
+    async def _abandon(self, run: Run) -> None:
+        """End because the task is cancelled: nothing is waited for that can wait."""
+        connection = run.connection
+        try:
+            await connection._abandon(run)
+        finally:
+            self._forget(run)
+            await connection.__aexit__()
+
+    def _current_run(self, verb: str) -> Run:
+        """Return what runs in this context, or else the only thing that runs."""
+        backend = self._transaction
+        for run in self._runs:
+            if run.backend is backend:
+                return run
+        if len(self._runs) == 1:
+            return self._runs[0]
+        so = "was not started or has ended" if not self._runs else "runs in several other tasks"
+        raise TransactionStateError(f"cannot {verb}: the transaction {so}; start it in this task")
+
+    def _remember(self, run: Run) -> None:
+        # Copy, never mutate: a child task inherits this mapping and must not
+        # see transactions that its parent starts later.
+        running: Running = weakref.WeakKeyDictionary(_ACTIVE_TRANSACTIONS.get() or {})
+        running[self] = run.backend
+        _ACTIVE_TRANSACTIONS.set(running)
+
+    def _forget(self, run: Run) -> None:
+        if run in self._runs:
+            self._runs.remove(run)
+        running = _ACTIVE_TRANSACTIONS.get()
+        if running is not None and running.get(self) is run.backend:
+            kept = {t: b for t, b in running.items() if t is not self}
+            _ACTIVE_TRANSACTIONS.set(weakref.WeakKeyDictionary(kept) if kept else None)
+
+
+def ancestors() -> frozenset[int]:
+    """Return the identities of the transactions that this context runs inside."""
+    running = _ACTIVE_TRANSACTIONS.get()
+    return frozenset(map(id, running.values())) if running else frozenset()
+
+
+def _current_task() -> asyncio.Task[Any] | None:
+    try:
+        return asyncio.current_task()
+    except RuntimeError:
+        return None
