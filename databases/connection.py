@@ -76,9 +76,7 @@ class Connection:
             records: list[Record] = await backend.fetch_all(prepared(backend, query, values))
             return records
 
-    async def fetch_one(
-        self, query: Any, values: Mapping[str, Any] | None = None
-    ) -> Record | None:
+    async def fetch_one(self, query: Any, values: Mapping[str, Any] | None = None) -> Record | None:
         """Return the first row of *query*, or None."""
         backend = self._connection
         async with self, self._query_lock:
@@ -98,9 +96,7 @@ class Connection:
         async with self, self._query_lock:
             return await backend.execute(prepared(backend, query, values))
 
-    async def execute_many(
-        self, query: Any, values: Iterable[Mapping[str, Any]] | None
-    ) -> None:
+    async def execute_many(self, query: Any, values: Iterable[Mapping[str, Any]] | None) -> None:
         """Run *query* once per row of *values*, all or none."""
         rows = list(values or ())
         if not rows:
@@ -259,4 +255,3 @@ def prepared(backend: ConnectionBackend, query: Any, values: Any) -> Any:
     ):
         return Query(query, values)
     return as_clause(query, values)
-

@@ -189,9 +189,7 @@ class Database:
             await backend.release()
         return records
 
-    async def fetch_one(
-        self, query: Any, values: Mapping[str, Any] | None = None
-    ) -> Record | None:
+    async def fetch_one(self, query: Any, values: Mapping[str, Any] | None = None) -> Record | None:
         """Return the first row of *query*, or None."""
         backend = self._own_backend("fetch_one", query)
         if backend is None:
@@ -232,9 +230,7 @@ class Database:
         finally:
             await backend.release()
 
-    async def execute_many(
-        self, query: Any, values: Iterable[Mapping[str, Any]] | None
-    ) -> None:
+    async def execute_many(self, query: Any, values: Iterable[Mapping[str, Any]] | None) -> None:
         """Run *query* once per row of *values*, all or none of them."""
         async with self.connection() as connection:
             await connection.execute_many(query, values)

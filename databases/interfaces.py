@@ -19,15 +19,15 @@ class DatabaseBackend:
 
     async def connect(self) -> None:
         """Make the backend ready; called once before `connection` is used."""
-        raise NotImplementedError()
+        raise NotImplementedError
 
     async def disconnect(self) -> None:
         """Close everything that `connect` and later calls have opened."""
-        raise NotImplementedError()
+        raise NotImplementedError
 
     def connection(self) -> ConnectionBackend:
         """Return a new connection that is not acquired yet."""
-        raise NotImplementedError()
+        raise NotImplementedError
 
 
 class ConnectionBackend:
@@ -35,19 +35,19 @@ class ConnectionBackend:
 
     async def acquire(self) -> None:
         """Take a driver connection."""
-        raise NotImplementedError()
+        raise NotImplementedError
 
     async def release(self) -> None:
         """Give the driver connection back."""
-        raise NotImplementedError()
+        raise NotImplementedError
 
     async def fetch_all(self, query: ClauseElement) -> list[Record]:
         """Run *query* and return every row."""
-        raise NotImplementedError()
+        raise NotImplementedError
 
     async def fetch_one(self, query: ClauseElement) -> Record | None:
         """Run *query* and return its first row, or None."""
-        raise NotImplementedError()
+        raise NotImplementedError
 
     async def fetch_val(self, query: ClauseElement, column: Any = 0) -> Any:
         """Run *query* and return one value of its first row, or None."""
@@ -56,26 +56,26 @@ class ConnectionBackend:
 
     async def execute(self, query: ClauseElement) -> Any:
         """Run *query* and return its key, row count or value."""
-        raise NotImplementedError()
+        raise NotImplementedError
 
     async def execute_many(self, queries: list[ClauseElement]) -> None:
         """Run one statement per clause."""
-        raise NotImplementedError()
+        raise NotImplementedError
 
     async def iterate(self, query: ClauseElement) -> AsyncGenerator[Mapping[Any, Any], None]:
         """Run *query* and yield its rows one by one."""
-        raise NotImplementedError()
+        raise NotImplementedError
         # An unreachable yield makes this an asynchronous generator.
         yield True
 
     def transaction(self) -> TransactionBackend:
         """Return a transaction on this connection that is not started yet."""
-        raise NotImplementedError()
+        raise NotImplementedError
 
     @property
     def raw_connection(self) -> Any:
         """The driver's own connection."""
-        raise NotImplementedError()
+        raise NotImplementedError
 
 
 class TransactionBackend:
@@ -83,15 +83,15 @@ class TransactionBackend:
 
     async def start(self, is_root: bool, extra_options: dict[Any, Any]) -> None:
         """Begin; *is_root* is false for a savepoint."""
-        raise NotImplementedError()
+        raise NotImplementedError
 
     async def commit(self) -> None:
         """Make what was done permanent."""
-        raise NotImplementedError()
+        raise NotImplementedError
 
     async def rollback(self) -> None:
         """Undo what was done."""
-        raise NotImplementedError()
+        raise NotImplementedError
 
 
 class Record(Sequence[Any]):
@@ -101,7 +101,7 @@ class Record(Sequence[Any]):
 
     @property
     def _mapping(self) -> Mapping[str, Any]:
-        raise NotImplementedError()
+        raise NotImplementedError
 
     def __getitem__(self, key: Any) -> Any:
-        raise NotImplementedError()
+        raise NotImplementedError

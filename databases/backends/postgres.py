@@ -17,7 +17,7 @@ from databases.backends.common.driver import (
     Value,
 )
 from databases.backends.common.option_tables import ASYNCPG
-from databases.backends.common.plans import BoundStatement, Kind, Plan
+from databases.backends.common.plans import BoundStatement, Plan
 from databases.backends.common.pool_faces import AsyncpgPool
 from databases.backends.common.rawsql import POSTGRESQL
 from databases.backends.common.records import Record
@@ -145,9 +145,7 @@ class AsyncpgDriver:
             await raw.transaction().start()
             return
         isolation, readonly, deferrable = read_options(options)
-        await raw.transaction(
-            isolation=isolation, readonly=readonly, deferrable=deferrable
-        ).start()
+        await raw.transaction(isolation=isolation, readonly=readonly, deferrable=deferrable).start()
 
     async def commit(self, raw: RawConnection) -> None:
         """Commit."""

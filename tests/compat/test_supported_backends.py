@@ -136,6 +136,6 @@ def test_backend_is_made_with_the_url_and_the_options() -> None:
     globals()["Witness"] = Witness
     Database.SUPPORTED_BACKENDS["witness"] = f"{__name__}:Witness"
 
-    Database("witness://host/name?a=1", timeout=3)
+    Database("witness:///name?uri=true", timeout=3)
 
-    assert seen == [("witness://host/name?a=1", {"timeout": 3})]
+    assert seen == [("witness:///name?uri=true", {"timeout": 3})]

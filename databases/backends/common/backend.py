@@ -50,7 +50,7 @@ class CommonBackend(DatabaseBackend):
         self._pool: Any = None
 
     def _get_dialect(self) -> Dialect:
-        raise NotImplementedError()
+        raise NotImplementedError
 
     def _get_connection_kwargs(self) -> dict[str, Any]:
         """Return the options that were given, typed, under the driver's names."""
@@ -298,7 +298,7 @@ class CommonConnection(ConnectionBackend):
 
     def transaction(self) -> TransactionBackend:
         """Return a transaction on this connection, not started yet."""
-        raise NotImplementedError()
+        raise NotImplementedError
 
     def _compile(self, query: Any) -> BoundStatement:
         return self._statements.bind(query)
@@ -340,7 +340,7 @@ class CommonConnection(ConnectionBackend):
     def _inserted_key(self, bound: BoundStatement, outcome: Outcome) -> Any:
         if bound.key is not None:
             return bound.key
-        return outcome.last_id if outcome.last_id else outcome.row_count
+        return outcome.last_id or outcome.row_count
 
     def _other_result(self, bound: BoundStatement, outcome: Outcome) -> Any:
         return outcome.row_count

@@ -102,7 +102,7 @@ class CursorDriver:
 
     async def stream(self, raw: RawConnection, sql: str, args: Arguments) -> Stream:
         """Declare a cursor on the server and fetch from it in batches."""
-        raise NotImplementedError()
+        raise NotImplementedError
 
 
 class CursorStream:

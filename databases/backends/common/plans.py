@@ -120,9 +120,7 @@ class CorePlan:
         )
         self._has_expansion = bool(compiled.post_compile_params or compiled.literal_execute_params)
         self._is_simple = (
-            not self._has_expansion
-            and not self._defaults
-            and len(self._order) == len(self._steps)
+            not self._has_expansion and not self._defaults and len(self._order) == len(self._steps)
         )
         self._quick = [(s.given, s.position, s.key, s.parameter, s.processor) for s in self._steps]
         self._key_name = _key_name_of(compiled)
@@ -314,9 +312,7 @@ def _defaults_of(compiled: Any) -> list[tuple[Any, Any]]:
 
 def has_clause_defaults(compiled: Any) -> bool:
     """Tell whether a default would have to be asked of the server beforehand."""
-    return any(
-        d is None or not (d.is_callable or d.is_scalar) for _, d in _defaults_of(compiled)
-    )
+    return any(d is None or not (d.is_callable or d.is_scalar) for _, d in _defaults_of(compiled))
 
 
 def _key_name_of(compiled: Any) -> str | None:

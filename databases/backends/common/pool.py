@@ -174,9 +174,7 @@ class Pool:
             self._drop(slot)
         elif slot.in_doubt and not driver.can_recover(raw):
             self._drop(slot, cancel=True)
-        elif (
-            slot.in_doubt or slot.changed or self._always_cleans or driver.in_transaction(raw)
-        ):
+        elif slot.in_doubt or slot.changed or self._always_cleans or driver.in_transaction(raw):
             slot.state = SlotState.CLEANING
             self._cleaning += 1
             self._spawn(self._clean(slot))
@@ -239,7 +237,9 @@ class Pool:
                 )
             for slot in list(self._slots):
                 self._drop(slot, cancel=True)
-            await self._finish_tasks(max(deadline - time.monotonic(), self._options.cleanup_timeout))
+            await self._finish_tasks(
+                max(deadline - time.monotonic(), self._options.cleanup_timeout)
+            )
         finally:
             self.shut_down_now()
 

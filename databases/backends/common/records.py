@@ -249,9 +249,7 @@ def _rebuild(names: tuple[str, ...], values: tuple[Any, ...]) -> FastRecord:
     return _plain_layout(names).row(values)
 
 
-def _lookup_keys(
-    names: tuple[str, ...], objects: tuple[tuple[Any, ...], ...]
-) -> dict[Any, int]:
+def _lookup_keys(names: tuple[str, ...], objects: tuple[tuple[Any, ...], ...]) -> dict[Any, int]:
     keys: dict[Any, int] = {}
     for index, name in enumerate(names):
         keys.setdefault(name, index)

@@ -46,7 +46,9 @@ class MySQLDriver(CursorDriver):
     stream_cursor: Any
     """The driver's unbuffered cursor class."""
 
-    def arguments(self, url: DatabaseURL, given: Mapping[str, Any], database: str) -> dict[str, Any]:
+    def arguments(
+        self, url: DatabaseURL, given: Mapping[str, Any], database: str
+    ) -> dict[str, Any]:
         """Return what the driver's ``connect()`` takes; *database* names the schema there."""
         arguments: dict[str, Any] = {"autocommit": True}
         if url.hostname:
@@ -69,7 +71,7 @@ class MySQLDriver(CursorDriver):
 
     async def opened(self, url: DatabaseURL, arguments: Mapping[str, Any]) -> RawConnection:
         """Open a connection by the driver's ``connect()``."""
-        raise NotImplementedError()
+        raise NotImplementedError
 
     async def connect(self, url: DatabaseURL, arguments: Mapping[str, Any]) -> RawConnection:
         """Open a connection and note how to cancel what it runs."""
@@ -150,7 +152,6 @@ class MySQLDriver(CursorDriver):
             cursor = await cursor
         await cursor.execute(sql, args)
         return CursorStream(cursor, goes_on=False)
-
 
 
 def _is_encrypted(raw: RawConnection) -> bool:

@@ -88,10 +88,14 @@ def _decoding_colspecs() -> dict[Any, Any]:
     specs: dict[Any, Any] = dict(PostgreSQLDialect.colspecs)
     for generic, specific in PGDialect.colspecs.items():
         if isinstance(specific, type) and issubclass(specific, sqltypes.JSON):
-            specs[generic] = type(specific.__name__, (specific,), {
-                "result_processor": _DecodedJSON.result_processor,
-                "cache_ok": True,
-            })
+            specs[generic] = type(
+                specific.__name__,
+                (specific,),
+                {
+                    "result_processor": _DecodedJSON.result_processor,
+                    "cache_ok": True,
+                },
+            )
     return specs
 
 
