@@ -204,6 +204,7 @@ class PostgresConnection(CommonConnection):
     driver = PostgresBackend.driver
     style = "numeric_dollar"
     syntax = POSTGRESQL
+    selects_value = True
 
     async def acquire(self) -> None:
         """Take a raw connection from the pool, waiting for one if need be."""

@@ -131,6 +131,7 @@ class PsycopgConnection(CommonConnection):
     driver = PsycopgBackend.driver
     style = "format"
     syntax = POSTGRESQL
+    selects_value = True
 
     def transaction(self) -> TransactionBackend:
         """Return a transaction that is not started yet."""

@@ -112,6 +112,8 @@ class CommonConnection(ConnectionBackend):
     syntax: ClassVar[rawsql.Syntax]
     returns_key: ClassVar[bool] = True
     """Whether an INSERT expression asks for the new key by RETURNING."""
+    selects_value: ClassVar[bool] = False
+    """Whether `execute` of a SELECT gives its first value, and not its row count."""
 
     def __init__(self, database: Any, dialect: Dialect) -> None:
         self._database = database
@@ -325,6 +327,8 @@ class CommonConnection(ConnectionBackend):
     def _result(self, bound: BoundStatement, outcome: Outcome) -> Any:
         """Return what `execute` owes its caller."""
         plan = bound.plan
+        if plan.kind is Kind.SELECT and not self.selects_value:
+            return self._other_result(bound, outcome)
         if outcome.row is not None and plan.returns_rows:
             if not outcome.names:
                 return None

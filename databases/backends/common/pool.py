@@ -223,7 +223,7 @@ class Pool:
         deadline = time.monotonic() + patience
         own = asyncio.current_task()
         try:
-            while self._lent_to_others(own):
+            while self._lent_to_others(own) or self._cleaning:
                 self._returned = asyncio.get_running_loop().create_future()
                 left = deadline - time.monotonic()
                 if left <= 0 or not (await asyncio.wait({self._returned}, timeout=left))[0]:
@@ -400,6 +400,7 @@ class Pool:
             is_clean = await within(self._options.cleanup_timeout, self._make_clean(slot))
         finally:
             self._cleaning -= 1
+            self._tell_returned()
             if is_clean and self._driver.is_usable(slot.raw) and not self._is_closing:
                 slot.changed = slot.in_doubt = False
                 self._file(slot)
@@ -436,6 +437,9 @@ class Pool:
         self._slots.discard(slot)
         if slot in self._idle:
             self._idle.remove(slot)
+        self._tell_returned()
+
+    def _tell_returned(self) -> None:
         if self._returned is not None and not self._returned.done():
             self._returned.set_result(None)
 

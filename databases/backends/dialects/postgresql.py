@@ -78,9 +78,10 @@ class PostgreSQLDialect(PGDialect):
 
 
 class DecodingDialect(PostgreSQLDialect):
-    """For drivers that decode JSON themselves."""
+    """For drivers that decode JSON themselves; psycopg2 gives BYTEA as memoryview."""
 
     supports_statement_cache = True
+    returns_native_bytes = False
     colspecs = {**PostgreSQLDialect.colspecs}
 
 
