@@ -5,12 +5,13 @@ from __future__ import annotations
 import asyncio
 from collections import deque
 from collections.abc import AsyncGenerator, Callable, Iterable, Mapping
+from contextlib import aclosing
 from types import TracebackType
 from typing import TYPE_CHECKING, Any
 
 from databases.backends.common.backend import CommonConnection
 from databases.backends.common.statements import Query, as_clause
-from databases.errors import TransactionStateError
+from databases.errors import ConnectionStateError, TransactionStateError
 from databases.interfaces import ConnectionBackend, DatabaseBackend, Record
 from databases.transactions import Run, RunState, Transaction, ancestors
 
@@ -55,6 +56,8 @@ class Connection:
         exc_value: BaseException | None = None,
         traceback: TracebackType | None = None,
     ) -> None:
+        if self._connection_counter == 0:
+            raise ConnectionStateError("Connection is not acquired; enter it before leaving it")
         # No lock: release of a backend of ours never waits, so nothing can
         # come between, and a cancelled task cannot leave its connection behind.
         self._leave()
@@ -115,9 +118,13 @@ class Connection:
         backend = self._connection
         async with self:
             if isinstance(backend, CommonConnection) and is_ours(backend, "iterate"):
-                async for batch in backend.batches(Query(query, values), self._query_lock):
-                    for record in batch:
-                        yield record
+                # Closed here and now: left to the collector, an abandoned inner
+                # generator would end some steps of the loop after this one.
+                batches = backend.batches(Query(query, values), self._query_lock)
+                async with aclosing(batches):
+                    async for batch in batches:
+                        for record in batch:
+                            yield record
             else:
                 clause: Any = as_clause(query, values)
                 async with self.transaction():

@@ -6,7 +6,7 @@ import asyncio
 import logging
 import weakref
 from collections.abc import AsyncGenerator, Iterable, Iterator, Mapping, MutableMapping
-from contextlib import contextmanager
+from contextlib import aclosing, contextmanager
 from types import TracebackType
 from typing import Any, ClassVar
 
@@ -246,12 +246,14 @@ class Database:
         own = self._own_backend("iterate", query)
         if own is None or self._is_scarce():
             async with self.connection() as connection:
-                async for record in connection.iterate(query, values):
-                    yield record
+                async with aclosing(connection.iterate(query, values)) as records:
+                    async for record in records:
+                        yield record
             return
         source = Connection(self, self._backend)
-        async for record in source.iterate(query, values):
-            yield record
+        async with aclosing(source.iterate(query, values)) as records:
+            async for record in records:
+                yield record
 
     def _is_scarce(self) -> bool:
         """Tell whether the task's own connection serves a stream better than a second one.

@@ -3,14 +3,13 @@
 from __future__ import annotations
 
 import asyncio
-import itertools
 from collections.abc import Awaitable, Mapping, Sequence
 from typing import Any
 
 from sqlalchemy.engine.interfaces import Dialect
 
 from databases.backends.common.backend import CommonBackend, CommonConnection, CommonTransaction
-from databases.backends.common.cursors import CursorDriver, CursorStream, Peer, names_of
+from databases.backends.common.cursors import CursorDriver, CursorStream, Peer
 from databases.backends.common.driver import (
     Arguments,
     Fetched,
@@ -26,6 +25,7 @@ from databases.backends.common.rawsql import POSTGRESQL
 from databases.backends.common.records import Record
 from databases.backends.dialects.postgresql import (
     RESET,
+    DeclaredStream,
     begin_statement,
     check_commit,
     libpq_arguments,
@@ -41,7 +41,6 @@ aiopg: Any = import_driver("aiopg")
 
 _PAGE = 200
 """Statements that one message of `AiopgDriver.execute_many` holds."""
-_names = itertools.count(1)
 
 
 class AiopgDriver(CursorDriver):
@@ -127,13 +126,13 @@ class AiopgDriver(CursorDriver):
 
     async def stream(self, raw: RawConnection, sql: str, args: Arguments) -> Stream:
         """Declare a cursor on the server; only queries can have one."""
+        if kind_of(sql) is Kind.SELECT:
+            stream = DeclaredStream(self, raw)
+            await stream.declare(sql, args)
+            return stream
         cursor = await raw.cursor()
-        if kind_of(sql) is not Kind.SELECT:
-            await _heeding(cursor.execute(sql, args))
-            return CursorStream(cursor, goes_on=True)
-        name = f"databases_{next(_names)}"
-        await _heeding(cursor.execute(f"DECLARE {name} NO SCROLL CURSOR FOR {sql}", args))
-        return _DeclaredStream(cursor, name)
+        await _heeding(cursor.execute(sql, args))
+        return CursorStream(cursor, goes_on=True)
 
     async def begin(self, raw: RawConnection, options: Mapping[str, Any]) -> None:
         """Begin."""
@@ -148,28 +147,6 @@ class AiopgDriver(CursorDriver):
     async def rollback(self, raw: RawConnection) -> None:
         """Roll back."""
         await self.run(raw, "ROLLBACK")
-
-
-class _DeclaredStream:
-    """Rows of a declared cursor; psycopg2's own cannot be used asynchronously."""
-
-    def __init__(self, cursor: Any, name: str) -> None:
-        self._cursor = cursor
-        self._name = name
-        self.names: Sequence[str] = ()
-
-    async def fetch(self, size: int) -> Sequence[Sequence[Value]]:
-        """Return the next rows; none at the end."""
-        await _heeding(self._cursor.execute(f"FETCH {size} FROM {self._name}"))
-        self.names = self.names or names_of(self._cursor)
-        rows: Sequence[Any] = await self._cursor.fetchall()
-        if not rows:
-            await _heeding(self._cursor.execute(f"CLOSE {self._name}"))
-        return rows
-
-    def abandon(self) -> bool:
-        """The end of the transaction closes the cursor."""
-        return True
 
 
 async def _heeding(work: Awaitable[Any]) -> Any:

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import itertools
 from collections.abc import Mapping
 from typing import Any
 
@@ -18,6 +17,7 @@ from databases.backends.common.rawsql import POSTGRESQL
 from databases.backends.common.records import Record
 from databases.backends.dialects.postgresql import (
     RESET,
+    DeclaredStream,
     begin_statement,
     check_commit,
     libpq_arguments,
@@ -30,8 +30,6 @@ from databases.urls import DatabaseURL
 __all__ = ["PsycopgBackend", "PsycopgConnection", "PsycopgTransaction", "Record"]
 
 psycopg: Any = import_driver("psycopg")
-
-_names = itertools.count(1)
 
 
 class PsycopgDriver(CursorDriver):
@@ -87,9 +85,10 @@ class PsycopgDriver(CursorDriver):
     async def stream(self, raw: RawConnection, sql: str, args: Arguments) -> Stream:
         """Declare a cursor on the server; only queries can have one."""
         if kind_of(sql) is Kind.SELECT:
-            cursor = raw.cursor(f"databases_{next(_names)}")
-        else:
-            cursor = raw.cursor()
+            stream = DeclaredStream(self, raw)
+            await stream.declare(sql, args)
+            return stream
+        cursor = raw.cursor()
         await cursor.execute(sql, args)
         return CursorStream(cursor, goes_on=True)
 

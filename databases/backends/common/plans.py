@@ -296,10 +296,12 @@ class _DefaultContext:
         index = getattr(self.current_column, "index", None)
         if not isolate_multiinsert_groups or not self.compiled.isinsert:
             return values
+        # Of several rows in one INSERT, each row's own values are numbered.
+        suffix = f"_m{index + 1 if isinstance(index, int) else 0}"
+        row = {n.removesuffix(suffix): v for n, v in values.items() if n.endswith(suffix)}
         if isinstance(index, int):
-            suffix = f"_m{index + 1}"
-            return {n[: -len(suffix)]: v for n, v in values.items() if n.endswith(suffix)}
-        return {n: v for n, v in values.items() if not re.search(r"_m[1-9]\d*$", n)}
+            return row
+        return {**{n: v for n, v in values.items() if not re.search(r"_m\d+$", n)}, **row}
 
 
 def _defaults_of(compiled: Any) -> list[tuple[Any, Any]]:

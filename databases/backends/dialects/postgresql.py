@@ -2,7 +2,8 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Mapping
+import itertools
+from collections.abc import Callable, Mapping, Sequence
 from decimal import Decimal
 from typing import Any
 
@@ -10,11 +11,13 @@ from sqlalchemy.dialects.postgresql.base import PGDialect
 from sqlalchemy.engine.interfaces import Dialect
 from sqlalchemy.sql import sqltypes
 
+from databases.backends.common.driver import Arguments, Driver, RawConnection, Value
 from databases.errors import ConfigurationError, TransactionStateError
 from databases.urls import DatabaseURL
 
 __all__ = [
     "RESET",
+    "DeclaredStream",
     "PostgreSQLDialect",
     "begin_statement",
     "check_commit",
@@ -26,6 +29,7 @@ __all__ = [
 RESET = "SELECT pg_advisory_unlock_all(); CLOSE ALL; UNLISTEN *; RESET ALL"
 """Makes a session as new, as far as the next user of the connection can tell."""
 
+_cursor_numbers = itertools.count(1)
 ISOLATION_LEVELS = ("serializable", "repeatable_read", "read_committed", "read_uncommitted")
 
 
@@ -185,3 +189,30 @@ def libpq_arguments(url: DatabaseURL) -> dict[str, Any]:
     if url.database:
         arguments["dbname"] = url.database
     return arguments
+
+
+class DeclaredStream:
+    """Rows of a cursor that was declared by SQL; the end of the transaction closes it."""
+
+    def __init__(self, driver: Driver, raw: RawConnection) -> None:
+        self._driver = driver
+        self._raw = raw
+        self._name = f"databases_{next(_cursor_numbers)}"
+        self.names: Sequence[str] = ()
+
+    async def declare(self, sql: str, args: Arguments) -> None:
+        """Run *sql*, a query, and leave its rows on the server."""
+        declaration = f"DECLARE {self._name} NO SCROLL CURSOR FOR {sql}"
+        await self._driver.fetch(self._raw, declaration, args)
+
+    async def fetch(self, size: int) -> Sequence[Sequence[Value]]:
+        """Return the next rows; none at the end."""
+        names, rows = await self._driver.fetch(self._raw, f"FETCH {size} FROM {self._name}", None)
+        self.names = names
+        if not rows:
+            await self._driver.run(self._raw, f"CLOSE {self._name}")
+        return rows
+
+    def abandon(self) -> bool:
+        """Give the rest up."""
+        return True
