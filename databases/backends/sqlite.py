@@ -56,8 +56,8 @@ class SQLiteDriver(CursorDriver):
             raise
 
     async def close(self, raw: RawConnection) -> None:
-        """Close the connection and end its thread."""
-        _stop(raw)
+        """Close the connection and wait until its thread has done so."""
+        await raw.close()
 
     def terminate(self, raw: RawConnection) -> None:
         """Stop what is running, close and end the thread."""

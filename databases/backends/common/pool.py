@@ -111,8 +111,9 @@ class Pool:
         self._pings = options.pre_ping is not False
         self._ping_after = 0.0 if options.pre_ping else PING_AFTER
         self._has_hooks = bool(options.setup or options.on_acquire)
+        self._forgets = driver.forgets_session or callable(options.reset)
         self._always_cleans = bool(
-            options.on_release or (options.reset != "auto" and driver.forgets_session)
+            options.on_release or (options.reset != "auto" and self._forgets)
         )
 
     # Lending
@@ -174,7 +175,12 @@ class Pool:
             self._drop(slot)
         elif slot.in_doubt and not driver.can_recover(raw):
             self._drop(slot, cancel=True)
-        elif slot.in_doubt or slot.changed or self._always_cleans or driver.in_transaction(raw):
+        elif (
+            slot.in_doubt
+            or (slot.changed and self._forgets)
+            or self._always_cleans
+            or driver.in_transaction(raw)
+        ):
             slot.state = SlotState.CLEANING
             self._cleaning += 1
             self._spawn(self._clean(slot))
