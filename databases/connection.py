@@ -36,7 +36,7 @@ class Connection:
         self._connection_lock = asyncio.Lock()
         self._query_lock = asyncio.Lock()
         self._connection_counter = 0
-        self._transaction_stack: list[Run] = []
+        self._runs: list[Run] = []
         self._waiting: deque[tuple[asyncio.Future[None], Run, frozenset[int]]] = deque()
 
     async def __aenter__(self) -> Connection:
@@ -62,7 +62,7 @@ class Connection:
         # come between, and a cancelled task cannot leave its connection behind.
         self._leave()
         if self._connection_counter == 0:
-            self._transaction_stack.clear()
+            self._runs.clear()
             await self._connection.release()
 
     def _leave(self) -> None:
@@ -142,18 +142,22 @@ class Connection:
 
     # The transaction stack; only these methods edit it.
 
-    async def _begin(self, options: dict[str, Any], *, shared: bool = False) -> Run:
-        run = Run(self, self._connection.transaction())
-        run.is_shared = shared
+    @property
+    def _transaction_stack(self) -> list[Transaction]:
+        # Read by programs: what runs on this connection, the outermost first.
+        return [run.recipe for run in self._runs]
+
+    async def _begin(self, recipe: Transaction) -> Run:
+        run = Run(self, recipe, self._connection.transaction())
         inherited = ancestors()
         if self._may_begin(run, inherited):
-            self._transaction_stack.append(run)
+            self._runs.append(run)
         else:
             await self._wait_turn(run, inherited)
-        is_root = self._transaction_stack[0] is run
+        is_root = self._runs[0] is run
         try:
             async with self._query_lock:
-                await run.backend.start(is_root, options)
+                await run.backend.start(is_root, recipe._extra_options)
         except BaseException:
             self._pop(run)
             raise
@@ -162,9 +166,9 @@ class Connection:
 
     def _may_begin(self, run: Run, inherited: frozenset[int]) -> bool:
         """Tell whether *run* may begin now: nothing is open, or what is open is around it."""
-        if not self._transaction_stack:
+        if not self._runs:
             return True
-        top = self._transaction_stack[-1]
+        top = self._runs[-1]
         return (
             top.is_shared
             or id(top.backend) in inherited
@@ -187,30 +191,30 @@ class Connection:
     def _pop(self, run: Run) -> None:
         """Take *run* and what is inside it off the stack; let the next one begin."""
         run.state = RunState.ENDED
-        if run in self._transaction_stack:
-            index = self._transaction_stack.index(run)
-            for inner in self._transaction_stack[index:]:
+        if run in self._runs:
+            index = self._runs.index(run)
+            for inner in self._runs[index:]:
                 inner.state = RunState.ENDED
-            del self._transaction_stack[index:]
+            del self._runs[index:]
         for entry in list(self._waiting):
             turn, waiting, inherited = entry
             if turn.done():
                 self._waiting.remove(entry)
             elif self._may_begin(waiting, inherited):
                 self._waiting.remove(entry)
-                self._transaction_stack.append(waiting)
+                self._runs.append(waiting)
                 turn.set_result(None)
                 return
 
     def _inner_runs(self, run: Run, verb: str) -> list[Run]:
-        if run.state is not RunState.OPEN or run not in self._transaction_stack:
+        if run.state is not RunState.OPEN or run not in self._runs:
             raise TransactionStateError(
                 f"cannot {verb}: the transaction has ended already; start another one"
             )
-        return self._transaction_stack[self._transaction_stack.index(run) + 1 :]
+        return self._runs[self._runs.index(run) + 1 :]
 
     async def _end(self, run: Run, *, commit: bool) -> None:
-        inner = self._transaction_stack[self._transaction_stack.index(run) + 1 :]
+        inner = self._runs[self._runs.index(run) + 1 :]
         try:
             async with self._query_lock:
                 for each in reversed(inner):
@@ -220,9 +224,9 @@ class Connection:
             self._pop(run)
 
     async def _abandon(self, run: Run) -> None:
-        if run not in self._transaction_stack:
+        if run not in self._runs:
             return
-        inner = self._transaction_stack[self._transaction_stack.index(run) :]
+        inner = self._runs[self._runs.index(run) :]
         try:
             for each in reversed(inner):
                 abandon: Callable[[], None] | None = getattr(each.backend, "abandon", None)

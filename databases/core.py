@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import asyncio
-import logging
 import weakref
 from collections.abc import AsyncGenerator, Iterable, Iterator, Mapping, MutableMapping
 from contextlib import aclosing, contextmanager
@@ -13,6 +12,7 @@ from typing import Any, ClassVar
 from databases.backends.common.pool import PoolStats
 from databases.connection import Connection, is_ours, prepared
 from databases.errors import ConfigurationError
+from databases.events import CONNECT_EXTRA, DISCONNECT_EXTRA, LOG_EXTRA, logger
 from databases.importer import import_from_string
 from databases.interfaces import ConnectionBackend, DatabaseBackend, Record
 from databases.transactions import _ACTIVE_TRANSACTIONS, Transaction
@@ -29,13 +29,6 @@ __all__ = [
     "Transaction",
     "logger",
 ]
-
-logger = logging.getLogger("databases")
-
-# Given to every log call, so that a program can attach what its handlers want.
-LOG_EXTRA: dict[str, Any] = {}
-CONNECT_EXTRA: dict[str, Any] = {}
-DISCONNECT_EXTRA: dict[str, Any] = {}
 
 
 class Database:
@@ -119,7 +112,7 @@ class Database:
         connection = Connection(self, self._backend)
         transaction = connection.transaction(force_rollback=True)
         await transaction.start()
-        connection._transaction_stack[0].is_shared = True
+        connection._runs[0].is_shared = True
         self._global_connection, self._global_transaction = connection, transaction
 
     async def disconnect(self, timeout: float | None = None) -> None:
@@ -178,7 +171,7 @@ class Database:
         *query* is a SQLAlchemy Core expression, or a string whose ``:name``
         parameters *values* fills.
         """
-        backend = self._own_backend("fetch_all", query)
+        backend = self._own_backend("fetch_all")
         if backend is None:
             async with self.connection() as connection:
                 return await connection.fetch_all(query, values)
@@ -191,7 +184,7 @@ class Database:
 
     async def fetch_one(self, query: Any, values: Mapping[str, Any] | None = None) -> Record | None:
         """Return the first row of *query*, or None."""
-        backend = self._own_backend("fetch_one", query)
+        backend = self._own_backend("fetch_one")
         if backend is None:
             async with self.connection() as connection:
                 return await connection.fetch_one(query, values)
@@ -208,7 +201,7 @@ class Database:
 
         *column* is a position, a name or a SQLAlchemy column.
         """
-        backend = self._own_backend("fetch_val", query)
+        backend = self._own_backend("fetch_val")
         if backend is None:
             async with self.connection() as connection:
                 return await connection.fetch_val(query, values, column)
@@ -220,7 +213,7 @@ class Database:
 
     async def execute(self, query: Any, values: Mapping[str, Any] | None = None) -> Any:
         """Run *query*; return its key, row count or value (see the queries page)."""
-        backend = self._own_backend("execute", query)
+        backend = self._own_backend("execute")
         if backend is None:
             async with self.connection() as connection:
                 return await connection.execute(query, values)
@@ -243,7 +236,7 @@ class Database:
         Outside a transaction the rows come over a connection of their own, so
         that what the loop's body writes is committed on its own.
         """
-        own = self._own_backend("iterate", query)
+        own = self._own_backend("iterate")
         if own is None or self._is_scarce():
             async with self.connection() as connection:
                 async with aclosing(connection.iterate(query, values)) as records:
@@ -265,13 +258,11 @@ class Database:
         needs_own = driver is None or driver.streams_in_transaction or not driver.interleaves
         return not needs_own or self.pool_stats().max_size == 1
 
-    def _own_backend(self, verb: str, query: Any) -> ConnectionBackend | None:
+    def _own_backend(self, verb: str) -> ConnectionBackend | None:
         """Return a connection for one query alone, or None if the task has one.
 
         It needs neither a `Connection` nor an entry in the map.
         """
-        if logger.isEnabledFor(logging.DEBUG):
-            logger.debug("Query: %s", query, extra=LOG_EXTRA)
         if self._global_connection is not None or type(self).connection is not Database.connection:
             return None
         if self._connection_map and asyncio.current_task() in self._connection_map:

@@ -42,8 +42,8 @@ def import_from_string(import_str: str) -> Any:
     return found
 
 
-def import_driver(module_name: str) -> Any:
-    """Return the driver package *module_name*.
+def import_driver(module_name: str, *, extra: str | None = None) -> Any:
+    """Return the driver package *module_name*, which *extra* installs.
 
     Raises `DriverNotInstalledError`, naming the extra, when it is missing.
     """
@@ -52,5 +52,5 @@ def import_driver(module_name: str) -> Any:
     except ModuleNotFoundError as error:
         raise DriverNotInstalledError(
             f"cannot use the driver {module_name}: {error.name} is not installed; "
-            f"pip install databases[{module_name}]"
+            f"pip install databases[{extra or module_name}]"
         ) from error

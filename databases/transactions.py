@@ -6,12 +6,12 @@ import asyncio
 import contextvars
 import enum
 import functools
-import logging
 import weakref
 from collections.abc import Callable, Generator, MutableMapping
 from typing import TYPE_CHECKING, Any, TypeVar
 
 from databases.errors import TransactionStateError
+from databases.events import logger
 from databases.interfaces import TransactionBackend
 
 if TYPE_CHECKING:
@@ -21,7 +21,6 @@ if TYPE_CHECKING:
 
 __all__ = ["Run", "RunState", "Transaction"]
 
-logger = logging.getLogger("databases")
 Function = TypeVar("Function", bound=Callable[..., Any])
 Running = MutableMapping["Transaction", TransactionBackend]
 
@@ -41,10 +40,13 @@ class RunState(enum.Enum):
 class Run:
     """One transaction that was begun."""
 
-    __slots__ = ("__weakref__", "backend", "connection", "is_shared", "state", "task")
+    __slots__ = ("__weakref__", "backend", "connection", "is_shared", "recipe", "state", "task")
 
-    def __init__(self, connection: Connection, backend: TransactionBackend) -> None:
+    def __init__(
+        self, connection: Connection, recipe: Transaction, backend: TransactionBackend
+    ) -> None:
         self.connection = connection
+        self.recipe = recipe
         self.backend = backend
         self.state = RunState.STARTING
         self.is_shared = False
@@ -133,7 +135,7 @@ class Transaction:
         connection = self._connection_callable()
         await connection.__aenter__()
         try:
-            run = await connection._begin(self._extra_options)
+            run = await connection._begin(self)
         except BaseException:
             await connection.__aexit__()
             raise

@@ -38,7 +38,10 @@ from databases.urls import DatabaseURL
 __all__ = ["AiopgBackend", "AiopgConnection", "AiopgTransaction", "Record"]
 
 aiopg: Any = import_driver("aiopg")
+psycopg2: Any = import_driver("psycopg2", extra="aiopg")
 
+_CLOSED = 1
+"""psycopg2's word for closed on purpose; 2 is broken, and not closed yet."""
 _PAGE = 200
 """Statements that one message of `AiopgDriver.execute_many` holds."""
 
@@ -48,6 +51,14 @@ class AiopgDriver(CursorDriver):
 
     streams_in_transaction = True
     forgets_session = True
+
+    def accepts(self, name: str) -> bool:
+        """Ask libpq."""
+        try:
+            psycopg2.extensions.make_dsn(**{name: "1"})
+        except psycopg2.ProgrammingError:
+            return False
+        return True
 
     async def connect(self, url: DatabaseURL, arguments: Mapping[str, Any]) -> RawConnection:
         """Open a connection and note how to cancel what it runs."""
@@ -62,11 +73,14 @@ class AiopgDriver(CursorDriver):
 
     async def close(self, raw: RawConnection) -> None:
         """Close."""
-        await raw.close()
+        self.terminate(raw)
 
     def terminate(self, raw: RawConnection) -> None:
         """Close; psycopg2 does not wait for the server."""
-        raw.close()
+        # A second close() would take the file descriptor's reader off the
+        # event loop, and by now that may be another connection's.
+        if raw.closed != _CLOSED:
+            raw.close()
 
     def is_usable(self, raw: RawConnection) -> bool:
         """Tell whether psycopg2 thinks that it is open."""

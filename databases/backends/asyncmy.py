@@ -8,7 +8,7 @@ from typing import Any
 from sqlalchemy.engine.interfaces import Dialect
 
 from databases.backends.common.backend import CommonBackend, CommonConnection, CommonTransaction
-from databases.backends.common.driver import Outcome, RawConnection
+from databases.backends.common.driver import Outcome, RawConnection, takes
 from databases.backends.common.option_tables import ASYNCMY
 from databases.backends.common.plans import BoundStatement
 from databases.backends.common.pool_faces import AioPool
@@ -32,15 +32,13 @@ class AsyncMyDriver(MySQLDriver):
     errors = _errors
     stream_cursor = _cursors.SSCursor
 
-    async def opened(self, url: DatabaseURL, arguments: Mapping[str, Any]) -> RawConnection:
-        """Open a connection by ``asyncmy.connect()``."""
-        raw = await asyncmy.connect(**self.arguments(url, arguments, "database"))
-        self.check_tls(raw, arguments)
-        return raw
+    def accepts(self, name: str) -> bool:
+        """Look at the arguments of ``asyncmy.connect()``."""
+        return takes(asyncmy.connect, name)
 
-    def terminate(self, raw: RawConnection) -> None:
-        """Close the socket."""
-        raw.close()
+    async def open(self, url: DatabaseURL, arguments: Mapping[str, Any]) -> RawConnection:
+        """Open a connection by ``asyncmy.connect()``."""
+        return await asyncmy.connect(**self.arguments(url, arguments, "database"))
 
     def is_usable(self, raw: RawConnection) -> bool:
         """Tell whether the socket is open."""

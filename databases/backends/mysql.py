@@ -8,7 +8,7 @@ from typing import Any
 from sqlalchemy.engine.interfaces import Dialect
 
 from databases.backends.common.backend import CommonBackend, CommonConnection, CommonTransaction
-from databases.backends.common.driver import Outcome, RawConnection
+from databases.backends.common.driver import Outcome, RawConnection, takes
 from databases.backends.common.option_tables import AIOMYSQL
 from databases.backends.common.plans import BoundStatement
 from databases.backends.common.pool_faces import AioPool
@@ -22,25 +22,23 @@ from databases.urls import DatabaseURL
 __all__ = ["MySQLBackend", "MySQLConnection", "MySQLTransaction", "Record"]
 
 aiomysql: Any = import_driver("aiomysql")
-_errors: Any = import_driver("pymysql").err
+_errors: Any = import_driver("pymysql", extra="aiomysql").err
 _cursors: Any = aiomysql.cursors
 
 
-class MySQLDriver(MySQLDriver):
+class AioMySQLDriver(MySQLDriver):
     """aiomysql's connections."""
 
     errors = _errors
     stream_cursor = _cursors.SSCursor
 
-    async def opened(self, url: DatabaseURL, arguments: Mapping[str, Any]) -> RawConnection:
-        """Open a connection by ``aiomysql.connect()``."""
-        raw = await aiomysql.connect(**self.arguments(url, arguments, "db"))
-        self.check_tls(raw, arguments)
-        return raw
+    def accepts(self, name: str) -> bool:
+        """Look at the arguments of ``aiomysql.connect()``."""
+        return takes(aiomysql.connect, name)
 
-    def terminate(self, raw: RawConnection) -> None:
-        """Close the socket."""
-        raw.close()
+    async def open(self, url: DatabaseURL, arguments: Mapping[str, Any]) -> RawConnection:
+        """Open a connection by ``aiomysql.connect()``."""
+        return await aiomysql.connect(**self.arguments(url, arguments, "db"))
 
     def is_usable(self, raw: RawConnection) -> bool:
         """Tell whether the socket is open."""
@@ -50,7 +48,7 @@ class MySQLDriver(MySQLDriver):
 class MySQLBackend(CommonBackend):
     """MySQL and MariaDB over aiomysql."""
 
-    driver = MySQLDriver()
+    driver = AioMySQLDriver()
     option_table = AIOMYSQL
     pool_class = AioPool
 

@@ -15,6 +15,7 @@ from databases.backends.common.driver import (
     RawConnection,
     Stream,
     Value,
+    takes,
 )
 from databases.backends.common.option_tables import ASYNCPG
 from databases.backends.common.plans import BoundStatement, Plan
@@ -40,6 +41,10 @@ class AsyncpgDriver:
     streams_in_transaction = True
     interleaves = True
     forgets_session = True
+
+    def accepts(self, name: str) -> bool:
+        """Look at the arguments of ``asyncpg.connect()``."""
+        return takes(asyncpg.connect, name)
 
     async def connect(self, url: DatabaseURL, arguments: Mapping[str, Any]) -> RawConnection:
         """Open a connection; asyncpg tries several hosts in their order."""

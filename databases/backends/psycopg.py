@@ -9,7 +9,7 @@ from sqlalchemy.engine.interfaces import Dialect
 
 from databases.backends.common.backend import CommonBackend, CommonConnection, CommonTransaction
 from databases.backends.common.cursors import CursorDriver, CursorStream
-from databases.backends.common.driver import Arguments, Outcome, RawConnection, Stream
+from databases.backends.common.driver import Arguments, Outcome, RawConnection, Stream, takes
 from databases.backends.common.option_tables import PSYCOPG
 from databases.backends.common.plans import BoundStatement, Kind, kind_of
 from databases.backends.common.pool_faces import AioPool
@@ -37,6 +37,11 @@ class PsycopgDriver(CursorDriver):
 
     streams_in_transaction = True
     forgets_session = True
+
+    def accepts(self, name: str) -> bool:
+        """Ask libpq, and look at the arguments of ``AsyncConnection.connect()``."""
+        known = {option.keyword.decode() for option in psycopg.pq.Conninfo.get_defaults()}
+        return name in known or takes(psycopg.AsyncConnection.connect, name)
 
     async def connect(self, url: DatabaseURL, arguments: Mapping[str, Any]) -> RawConnection:
         """Open a connection; libpq tries several hosts in their order."""

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import asyncio
+import contextlib
 import itertools
 import sqlite3
 from collections.abc import Callable, Mapping, Sequence
@@ -20,7 +22,12 @@ from databases.backends.common.driver import (
     Value,
 )
 from databases.backends.common.option_tables import AIOSQLITE
-from databases.backends.common.options import given_options, split_options, sqlite_filename
+from databases.backends.common.options import (
+    PoolOptions,
+    given_options,
+    split_options,
+    sqlite_filename,
+)
 from databases.backends.common.plans import Plan
 from databases.backends.common.pool_faces import LegacyPool
 from databases.backends.common.rawsql import SQLITE
@@ -45,19 +52,35 @@ _memory_names = itertools.count(1)
 class SQLiteDriver(CursorDriver):
     """Whole functions on the connection's thread: one hop instead of three."""
 
+    def accepts(self, name: str) -> bool:
+        """Every argument of ``sqlite3.connect()`` is in the table."""
+        return False
+
     async def connect(self, url: DatabaseURL, arguments: Mapping[str, Any]) -> RawConnection:
         """Open the file that *arguments* name."""
         given = {"isolation_level": None, **arguments}
         raw = aiosqlite.connect(**given)
+        opened: list[sqlite3.Connection] = []
+        connector = raw._connector
+
+        def open_file() -> sqlite3.Connection:
+            opened.append(connector())
+            return opened[0]
+
+        raw._connector = open_file
         try:
             return await raw
         except BaseException:
-            _stop(raw)
+            # The thread may be about to open what nobody will ask for.
+            _stop(raw, opened=opened)
             raise
 
     async def close(self, raw: RawConnection) -> None:
         """Close the connection and wait until its thread has done so."""
-        await raw.close()
+        # Not `raw.close()`: cancelled half way, it waits for a thread that has ended.
+        closed = asyncio.get_running_loop().create_future()
+        _stop(raw, closed)
+        await closed
 
     def terminate(self, raw: RawConnection) -> None:
         """Stop what is running, close and end the thread."""
@@ -230,30 +253,50 @@ def _statements(script: str) -> list[str]:
     return [*statements, script[start:]] if script[start:].strip() else statements
 
 
-class _Nobody:
-    """A future that nobody waits for: the thread outlives the event loop's interest."""
+class _Ending:
+    """What the thread reports its end to; the event loop may be gone by then."""
 
-    def get_loop(self) -> _Nobody:
+    def __init__(self, closed: asyncio.Future[None] | None) -> None:
+        self._closed = closed
+
+    def get_loop(self) -> _Ending:
         return self
 
     def call_soon_threadsafe(self, *call: object) -> None:
-        return None
+        if self._closed is not None:
+            with contextlib.suppress(RuntimeError):  # the loop is closed
+                self._closed.get_loop().call_soon_threadsafe(self._tell)
+
+    def _tell(self) -> None:
+        if self._closed is not None and not self._closed.done():
+            self._closed.set_result(None)
 
 
-def _stop(raw: RawConnection) -> None:
-    """Close *raw* and end its thread once it has done what it was given."""
+def _stop(
+    raw: RawConnection,
+    closed: asyncio.Future[None] | None = None,
+    *,
+    opened: Sequence[sqlite3.Connection] = (),
+) -> None:
+    """Close *raw* and end its thread once it has done what it was given.
+
+    *opened* will hold what the thread opens before it gets there.
+    """
     connection, raw._connection = raw._connection, None
+    ending = _Ending(closed)
     if not raw._running and connection is None:
+        ending.call_soon_threadsafe()
         return
     raw._running = False
     sentinel: Any = aiosqlite.core._STOP_RUNNING_SENTINEL
 
     def close() -> Any:
-        if connection is not None:
-            connection.close()
+        for each in (connection, *opened):
+            if each is not None:
+                each.close()
         return sentinel
 
-    raw._tx.put_nowait((_Nobody(), close))
+    raw._tx.put_nowait((ending, close))
     if hasattr(raw, "_stop_running"):  # aiosqlite before 0.22
         raw._tx.put_nowait(sentinel)
 
@@ -267,14 +310,26 @@ class SQLitePool(LegacyPool):
 
     def __init__(self, url: DatabaseURL | str, **options: Any) -> None:
         self._url = DatabaseURL(url)
+        self._given = options
         given = given_options(self._url, options, AIOSQLITE)
-        pool_options, self._arguments = split_options(given, AIOSQLITE)
+        pool_options, self._arguments = split_options(given, AIOSQLITE, SQLITE_DRIVER.accepts)
         self._filename = sqlite_filename(self._url, given, AIOSQLITE)
+        self._set_up(pool_options)
+
+    def _set_up(self, options: PoolOptions) -> None:
         self._anchor: sqlite3.Connection | None = None
-        super().__init__(SQLITE_DRIVER, self._open_file, pool_options, keeps=0)
+        super().__init__(SQLITE_DRIVER, self._open_file, options, keeps=0)
         # A subclass or program that replaced them is asked for each loan.
         cls = type(self)
         self.lends_slots = cls.acquire is _ACQUIRE and cls.release is _RELEASE
+
+    def fresh(self) -> SQLitePool:
+        """Return a pool like this one that nobody has used."""
+        pool = SQLitePool.__new__(SQLitePool)
+        pool._url, pool._given, pool._filename = self._url, self._given, self._filename
+        pool._arguments = dict(self._arguments)
+        pool._set_up(self._options)
+        return pool
 
     async def open(self) -> None:
         """Keep idle connections, and a database in memory, from now on."""
@@ -306,18 +361,11 @@ class SQLitePool(LegacyPool):
 
     async def release(self, connection: RawConnection) -> None:
         """Take *connection* back."""
-        self.take_back_raw(connection)
+        await self.take_back_raw(connection)
 
     async def _open_file(self) -> RawConnection:
-        raw = await SQLITE_DRIVER.connect(
-            self._url, {"database": self._filename, **self._arguments}
-        )
-        for hook in (self._options.init, self._options.on_connect):
-            if hook is not None:
-                result = hook(raw)
-                if hasattr(result, "__await__"):
-                    await result
-        return raw
+        arguments = {"database": self._filename, **self._arguments}
+        return await SQLITE_DRIVER.connect(self._url, arguments)
 
 
 SQLITE_DRIVER = SQLiteDriver()
@@ -333,27 +381,36 @@ class SQLiteBackend(CommonBackend):
 
     def __init__(self, database_url: DatabaseURL | str, **options: Any) -> None:
         super().__init__(database_url, **options)
-        self._own_pool = self._pool = SQLitePool(self._database_url, **self._options)
+        # Serves queries without connect(); while connected another one like it does.
+        self._idle_pool = SQLitePool(self._database_url, **self._options)
+        self._own_pool = self._pool = self._idle_pool
 
     def _get_dialect(self) -> Dialect:
         return make_dialect()
 
     async def connect(self) -> None:
         """Open a first connection, so that a file that cannot be opened fails here."""
-        if self._pool is self._own_pool:
-            self._own_pool = self._pool = SQLitePool(self._database_url, **self._options)
-            try:
-                await self._own_pool.open()
-            except BaseException:
-                self._own_pool = self._pool = SQLitePool(self._database_url, **self._options)
-                raise
+        if self._pool is not self._own_pool:
+            return
+        if self._own_pool._given != self._options or self._own_pool._url != self._database_url:
+            self._own_pool = SQLitePool(self._database_url, **self._options)
+        self._idle_pool = self._own_pool
+        self._own_pool = self._pool = self._idle_pool.fresh()
+        try:
+            await self._own_pool.open()
+        except BaseException:
+            self._own_pool = self._pool = self._idle_pool
+            raise
 
     async def disconnect(self, timeout: float | None = None) -> None:
-        """Close every connection."""
-        if self._pool is self._own_pool:
-            pool = self._own_pool
-            self._own_pool = self._pool = SQLitePool(self._database_url, **self._options)
-            await pool.shut_down(timeout)
+        """Close every connection, also those that an assigned pool is still closing."""
+        pool, assigned = self._own_pool, self._pool
+        self._own_pool = self._idle_pool
+        if assigned is pool:
+            self._pool = self._own_pool
+        elif isinstance(assigned, SQLitePool):
+            await assigned.finish(timeout)
+        await pool.shut_down(timeout)
 
     def connection(self) -> SQLiteConnection:
         """Return a connection that is not acquired yet."""

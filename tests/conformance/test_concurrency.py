@@ -61,7 +61,8 @@ async def test_queries_transactions_nesting_and_rollbacks_mixed(
                 await database.execute(accounts.insert().values(id=key, balance=kind))
                 with pytest.raises(LookupError):
                     async with database.transaction():
-                        await database.execute(accounts.update().values(balance=-1))
+                        own = accounts.update().where(accounts.c.id == key)
+                        await database.execute(own.values(balance=-1))
                         raise LookupError
         else:
             assert await database.fetch_val("SELECT :n + 0", {"n": key}) == key

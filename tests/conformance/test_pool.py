@@ -10,8 +10,8 @@ import pytest
 from databases import Database
 from databases.errors import PoolTimeoutError
 from tests.conftest import MakeDatabase
-from tests.support.checks import until_waiting, within
-from tests.support.drivers import lacks, requires
+from tests.support.checks import until_clean, until_waiting, within
+from tests.support.drivers import DriverCase, lacks, requires
 
 
 async def hold(database: Database, count: int) -> None:
@@ -78,7 +78,6 @@ async def test_keywords_win_over_the_url(make_database: MakeDatabase, url: str) 
     ("options", "named"),
     [
         ({"min_size": 5, "max_size": 2}, "min_size"),
-        ({"max_size": 0}, "max_size"),
         ({"min_size": -1}, "min_size"),
     ],
 )
@@ -116,6 +115,7 @@ async def test_the_connection_used_last_is_lent_first(make_database: MakeDatabas
 
         async with database.connection() as connection:
             first = connection.raw_connection
+        await until_clean(database)
         async with database.connection() as connection:
             assert connection.raw_connection is first
 
@@ -267,3 +267,16 @@ async def test_pre_ping_can_be_asked_for(make_database: MakeDatabase) -> None:
     async with make_database(max_size=1, pre_ping=True) as database:
         for number in range(3):
             assert await database.fetch_val("SELECT :n + 0", {"n": number}) == number
+
+
+async def test_no_bound_is_zero_as_in_the_driver_s_own_pool(
+    make_database: MakeDatabase, driver: DriverCase
+) -> None:
+    database = make_database(max_size=0)
+
+    if driver.name == "asyncpg":
+        with pytest.raises(ValueError, match="max_size"):
+            await database.connect()
+    else:
+        async with database:
+            assert database.pool_stats().max_size is None

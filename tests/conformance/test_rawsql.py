@@ -159,7 +159,7 @@ async def test_array_slices_are_not_parameters(database: Database) -> None:
 @requires("dollar_quotes")
 @pytest.mark.parametrize("tag", ["$$", "$body$", "$ü_1$"])
 async def test_dollar_quotes_hold_no_parameters(database: Database, tag: str) -> None:
-    text = "it's :no 100% ? $1 $other$"
+    text = "it's :no 100% ? $1 $other$ end"
 
     assert await database.fetch_val(f"SELECT {tag}{text}{tag}") == text
     assert await database.fetch_val(f"SELECT {tag}{text}{tag} WHERE 1 = :n", {"n": 1}) == text

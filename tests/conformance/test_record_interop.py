@@ -68,7 +68,7 @@ async def test_a_pickled_record_keeps_converted_values(
 
 
 async def test_a_record_with_odd_names_pickles(database: Database, outside: Outside) -> None:
-    values = {column.name: number for number, column in enumerate(odd.columns)}
+    values = {column.name: number for number, column in enumerate(odd.columns, 1)}
     outside.insert(odd, values)
     row = await database.fetch_one(odd.select())
 

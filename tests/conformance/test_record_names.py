@@ -60,7 +60,9 @@ async def test_method_names_keep_working_beside_columns_of_that_name(
 ) -> None:
     outside.insert(accounts, {"id": 1, "balance": 10})
 
-    row = await database.fetch_one("SELECT id AS keys, balance AS index_, 5 AS extra FROM accounts")
+    row = await database.fetch_one(
+        'SELECT id AS "keys", balance AS index_, 5 AS extra FROM accounts'
+    )
 
     assert row is not None
     assert row["keys"] == 1

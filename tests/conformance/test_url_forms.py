@@ -102,7 +102,7 @@ async def test_user_and_password_in_the_query(make_database: MakeDatabase, url: 
 
     async with make_database(given) as database:
         assert await database.fetch_val("SELECT 1") == 1
-        assert str(parsed.password) not in repr(database.url).partition("?")[2]
+        assert f"password={parsed.password}" not in repr(database.url)
 
 
 @requires("hosts")

@@ -59,3 +59,12 @@ def _current_task() -> asyncio.Task[Any]:
     task = asyncio.current_task()
     assert task is not None
     return task
+
+
+async def until_clean(database: databases.Database) -> None:
+    """Let the pool finish what it does with connections that were given back."""
+    for _ in range(1000):
+        if not database.pool_stats().cleaning:
+            return
+        await asyncio.sleep(0.001)
+    raise AssertionError(f"no connection should be cleaned any more: {database.pool_stats()}")

@@ -62,7 +62,9 @@ class CommonBackend(DatabaseBackend):
             raise ConnectionStateError(
                 "DatabaseBackend is already running; disconnect() before connecting again"
             )
-        options, arguments = split_options(self._get_connection_kwargs(), self.option_table)
+        options, arguments = split_options(
+            self._get_connection_kwargs(), self.option_table, self.driver.accepts
+        )
         pool = self.pool_class(self.driver, self._opener(arguments, options), options)
         statements_of(self._dialect, self.connection_class).resize(options.query_cache_size)
         await pool.start()
@@ -76,15 +78,7 @@ class CommonBackend(DatabaseBackend):
             if callable(given.get("password")) and options.connect is None:
                 given["password"] = await _resolved(given["password"])
             make = self.driver.connect if options.connect is None else options.connect
-            raw = await make(url, given)
-            try:
-                for hook in (options.init, options.on_connect):
-                    if hook is not None:
-                        await _resolved(lambda hook=hook: hook(raw))
-            except BaseException:
-                self.driver.terminate(raw)
-                raise
-            return raw
+            return await make(url, given)
 
         return open_connection
 

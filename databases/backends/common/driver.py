@@ -6,13 +6,14 @@ connection is on the raw connection or in the pool.
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
+import inspect
+from collections.abc import Callable, Mapping, Sequence
 from typing import Any, NamedTuple, Protocol
 
 from databases.backends.common.plans import Plan
 from databases.urls import DatabaseURL
 
-__all__ = ["Arguments", "Driver", "Fetched", "Outcome", "RawConnection", "Stream", "Value"]
+__all__ = ["Arguments", "Driver", "Fetched", "Outcome", "RawConnection", "Stream", "Value", "takes"]
 
 RawConnection = Any
 """A driver's own connection object."""
@@ -20,6 +21,14 @@ Value = Any
 """A value of a column, as the driver or the column's type gives it."""
 Arguments = Sequence[Value] | None
 Row = Sequence[Value]
+
+
+def takes(function: Callable[..., Any], name: str) -> bool:
+    """Tell whether *function* has a parameter *name*; yes where nobody can tell."""
+    try:
+        return name in inspect.signature(function).parameters
+    except ValueError:  # a compiled function without a signature
+        return True
 
 
 class Fetched(NamedTuple):
@@ -67,6 +76,9 @@ class Driver(Protocol):
     """Whether other statements may run while a stream is open."""
     forgets_session: bool
     """Whether `reset` makes the session as new."""
+
+    def accepts(self, name: str) -> bool:
+        """Tell whether the driver's own ``connect()`` has an argument *name*."""
 
     async def connect(self, url: DatabaseURL, arguments: Mapping[str, Any]) -> RawConnection:
         """Open one connection. A cancelled or failed call leaves nothing open."""

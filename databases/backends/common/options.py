@@ -180,18 +180,20 @@ def given_options(
 
     Those of the URL come with their type. Keywords win and stay as they are;
     only the sizes of the pool come as numbers, under the driver's own names.
-    A name that nobody knows is a warning; a keyword is passed on all the same.
+    A name that nobody knows is a warning; see `split_options` for keywords.
     """
     from_url = _options_of_url(url, table)
     from_keywords: dict[str, Any] = {}
     for name, given in keywords.items():
         if name not in table.by_name:
-            _warn_unknown(name, f"is passed on to {table.driver} as it is", table)
+            _warn_unknown(name, f"given to {table.driver}", table)
         value = given
         if name in _SIZES and isinstance(given, str):
             value = _converted(table.by_name[name], given)
         elif name == "server_settings" and isinstance(given, Mapping):
             value = {**from_url.get(name, {}), **given}
+        elif name in table.by_name and table.by_name[name].target == "settings":
+            from_url.get("server_settings", {}).pop(name, None)
         from_keywords[_given_name(name, table)] = value
     if any(name in from_keywords for name in MODE_NAMES):
         for name in MODE_NAMES:
@@ -200,22 +202,27 @@ def given_options(
 
 
 def split_options(
-    given: Mapping[str, Any], table: OptionTable
+    given: Mapping[str, Any], table: OptionTable, accepts: Callable[[str], bool] | None = None
 ) -> tuple[PoolOptions, dict[str, Any]]:
     """Part *given* into the pool's options and the driver's arguments.
 
-    TLS comes in the driver's own words. Raises `ConfigurationError` for a
-    value that cannot work.
+    TLS comes in the driver's own words. *accepts* tells whether the driver,
+    which may be newer than the table, takes a name; what it does not is left
+    out. Raises `ConfigurationError` for a value that cannot work.
     """
     pool: dict[str, Any] = {}
     arguments: dict[str, Any] = {}
     settings: dict[str, str] = {}
     for name, value in given.items():
         option = table.by_name.get(name)
+        if option is None and accepts is not None and not accepts(name):
+            continue
         target = "driver" if option is None else option.target
         renamed = name if option is None else option.rename or name
         if target == "pool":
             assert option is not None
+            if renamed == "max_size" == table.pool_size_names[1] and value in (0, "0"):
+                raise _bad_value("max_size", value, "1 or more")
             # The pool's own name wins over a driver's name for the same thing.
             if name == renamed or renamed not in given:
                 pool[renamed] = _pool_value(option, value)
@@ -317,7 +324,7 @@ def _pool_number(option: Option, name: str, value: Any) -> int | float | None:
     if option.name == "pool_recycle":
         return value if value >= 0 else None
     if value < 0:
-        raise _bad_value(option.name, value, "0 or more")
+        raise _bad_value(name, value, "0 or more")
     if value == float("inf") or (value == 0 and name in _ZERO_IS_NONE):
         return None
     if option.convert is integer and not isinstance(value, int):

@@ -102,10 +102,12 @@ class CorePlan:
         given: frozenset[str],
         convert: Processor,
         finish: Callable[[str, bool], str],
+        no_args: Sequence[Any] | None,
     ) -> None:
         self._compiled = compiled
         self._dialect = dialect
         self._finish = finish
+        self._no_args = no_args
         self._defaults = _defaults_of(compiled)
         self._default_names = [compiled._within_exec_param_key_getter(c) for c, _ in self._defaults]
         self._steps = [
@@ -147,19 +149,21 @@ class CorePlan:
                 else:
                     value = parameters[position].effective_value
                 args.append(value if processor is None else processor(value))
-            return BoundStatement(plan.sql, args or None, plan)
+            return BoundStatement(plan.sql, args or self._no_args, plan)
         by_name = self._values_by_name(parameters, values)
         key = by_name.get(self._key_name) if self._key_name is not None else None
         if self._has_expansion:
             sql, args = self._expand(by_name)
-            return BoundStatement(sql, args or None, plan, key)
+            return BoundStatement(sql, args or self._no_args, plan, key)
         processed = {
             step.name: by_name[step.name]
             if step.processor is None
             else step.processor(by_name[step.name])
             for step in self._steps
         }
-        return BoundStatement(plan.sql, [processed[n] for n in self._order] or None, plan, key)
+        return BoundStatement(
+            plan.sql, [processed[n] for n in self._order] or self._no_args, plan, key
+        )
 
     def make_layout(self, names: Sequence[str]) -> Layout:
         """Return the layout of rows that the driver names *names*."""
@@ -186,7 +190,7 @@ class CorePlan:
         if matches is not None:
             clones = matches[0]
             for index, original in enumerate(compiled.cache_key[1]):
-                if parameter in clones[original]:
+                if any(parameter is clone for clone in clones[original]):
                     position = index
         key = parameter.key if parameter.key in given else name
         processor = compiled._bind_processors.get(name)

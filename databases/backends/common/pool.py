@@ -11,7 +11,6 @@ from __future__ import annotations
 import asyncio
 import contextvars
 import enum
-import logging
 import time
 import weakref
 from collections import deque
@@ -22,10 +21,10 @@ from typing import Any
 from databases.backends.common.driver import Driver, RawConnection
 from databases.backends.common.options import PoolOptions
 from databases.errors import InterfaceError, NotConnectedError, PoolTimeoutError
+from databases.events import logger
 
 __all__ = ["Pool", "PoolStats", "Slot", "SlotState", "within"]
 
-logger = logging.getLogger("databases")
 
 PING_AFTER = 1.0
 """Seconds of idleness after which a connection is asked for a sign of life."""
@@ -164,17 +163,21 @@ class Pool:
             if await self._is_ready(slot):
                 return slot
 
-    def take_back(self, slot: Slot) -> None:
-        """Take *slot* back. Never waits and never raises."""
+    def take_back(self, slot: Slot) -> asyncio.Task[Any] | None:
+        """Take *slot* back. Never waits and never raises.
+
+        What has to be done with it before it is lent again is done by the task
+        that is returned, if there is one.
+        """
         if slot.state is not SlotState.LENT:
-            return
+            return None
         slot.holder = None
         driver, raw = self._driver, slot.raw
         now = time.monotonic()
         if self._is_closing or self._has_expired(slot, now) or not driver.is_usable(raw):
-            self._drop(slot)
+            return self._drop(slot)
         elif slot.in_doubt and not driver.can_recover(raw):
-            self._drop(slot, cancel=True)
+            return self._drop(slot, cancel=True)
         elif (
             slot.in_doubt
             or (slot.changed and self._forgets)
@@ -183,9 +186,10 @@ class Pool:
         ):
             slot.state = SlotState.CLEANING
             self._cleaning += 1
-            self._spawn(self._clean(slot))
+            return self._spawn(self._clean(slot))
         else:
             self._file(slot, now)
+        return None
 
     def discard(self, slot: Slot, *, cancel: bool = True) -> None:
         """Close a lent connection that cannot be trusted; its place is free at once."""
@@ -376,6 +380,13 @@ class Pool:
 
     async def _open(self) -> Slot:
         raw = await self._open_connection()
+        try:
+            for hook in (self._options.init, self._options.on_connect):
+                if hook is not None:
+                    await _called(hook, raw)
+        except BaseException:
+            self._driver.terminate(raw)
+            raise
         slot = Slot(raw)
         self._slots.add(slot)
         return slot
@@ -407,7 +418,12 @@ class Pool:
         finally:
             self._cleaning -= 1
             self._tell_returned()
-            if is_clean and self._driver.is_usable(slot.raw) and not self._is_closing:
+            if (
+                is_clean
+                and self._driver.is_usable(slot.raw)
+                and not self._is_closing
+                and not self._has_expired(slot, time.monotonic())
+            ):
                 slot.changed = slot.in_doubt = False
                 self._file(slot)
             else:
@@ -429,14 +445,16 @@ class Pool:
         if self._options.on_release is not None:
             await _called(self._options.on_release, raw)
 
-    def _drop(self, slot: Slot, *, cancel: bool = False) -> None:
+    def _drop(self, slot: Slot, *, cancel: bool = False) -> asyncio.Task[Any] | None:
         """Part with *slot* now and close its connection in the background."""
         self._forget(slot)
-        if _running_loop() is None:
+        if _running_loop() is None or not (cancel or self._driver.is_usable(slot.raw)):
             self._driver.terminate(slot.raw)
-            return
-        self._spawn(self._close(slot.raw, cancel=cancel))
+            self._balance()
+            return None
+        closing = self._spawn(self._close(slot.raw, cancel=cancel))
         self._balance()
+        return closing
 
     def _forget(self, slot: Slot) -> None:
         slot.state = SlotState.GONE
@@ -538,6 +556,10 @@ class Pool:
         self._tasks.discard(task)
         if not task.cancelled() and task.exception() is not None:
             logger.debug("work on a pooled connection failed", exc_info=task.exception())
+
+    async def finish(self, timeout: float | None = None) -> None:
+        """Wait, for *timeout* seconds at most, until nothing is being closed or cleaned."""
+        await self._finish_tasks(self._options.cleanup_timeout if timeout is None else timeout)
 
     async def _finish_tasks(self, timeout: float) -> None:
         tasks = self._tasks - {asyncio.current_task()}

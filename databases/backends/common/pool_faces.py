@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import asyncio
 from collections.abc import AsyncIterator, Generator
 from contextlib import asynccontextmanager
 from typing import Any
@@ -27,11 +28,17 @@ class LegacyPool(Pool):
         self._by_raw[id(slot.raw)] = slot
         return slot.raw
 
-    def take_back_raw(self, raw: RawConnection) -> None:
-        """Take back what `lend_raw` has lent; a second time does nothing."""
+    async def take_back_raw(self, raw: RawConnection) -> None:
+        """Take back what `lend_raw` has lent; a second time does nothing.
+
+        Returns when the connection is idle or closed. A caller that is
+        cancelled meanwhile has given it back all the same.
+        """
         slot = self._by_raw.pop(id(raw), None)
         if slot is not None:
-            self.take_back(slot)
+            work = self.take_back(slot)
+            if work is not None:
+                await asyncio.wait({work})
         elif not any(each.raw is raw for each in self._slots) and self._driver.is_usable(raw):
             raise InterfaceError("cannot release the connection: this pool has not lent it")
 
@@ -55,7 +62,7 @@ class _Loan:
 
     async def __aexit__(self, *exception: object) -> None:
         raw, self._raw = self._raw, None
-        self._pool.take_back_raw(raw)
+        await self._pool.take_back_raw(raw)
 
 
 class AsyncpgPool(LegacyPool):
@@ -67,7 +74,7 @@ class AsyncpgPool(LegacyPool):
 
     async def release(self, connection: RawConnection, *, timeout: float | None = None) -> None:
         """Take *connection* back."""
-        self.take_back_raw(connection)
+        await self.take_back_raw(connection)
 
     async def close(self) -> None:
         """Close every connection, waiting for those that are in use."""
@@ -132,7 +139,7 @@ class AioPool(LegacyPool):
 
     async def release(self, connection: RawConnection) -> None:
         """Take *connection* back."""
-        self.take_back_raw(connection)
+        await self.take_back_raw(connection)
 
     async def clear(self) -> None:
         """Close the idle connections."""

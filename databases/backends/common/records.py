@@ -330,6 +330,14 @@ class Row(Sequence[Any]):
     def __iter__(self) -> Iterator[Any]:
         return iter(self._data)
 
+    def __getattr__(self, name: str) -> Any:
+        if name.startswith("__") or name in Row.__slots__:
+            raise AttributeError(name)
+        try:
+            return self[name]
+        except KeyError as error:
+            raise AttributeError(name) from error
+
     def keys(self) -> Any:
         """Return the column names."""
         keys = getattr(self._metadata, "keys", None)
@@ -384,6 +392,10 @@ class Record(interfaces.Record):
                 raise KeyError(key)
             index, type_ = found
         value = self._row[index]
+        # Only asyncpg's rows come as they are on the wire, and JSON there as
+        # text unless a codec was set; all others were converted by `Row`.
+        if self._dialect.name != "postgresql" or isinstance(value, (dict, list)):
+            return value
         convert = type_._cached_result_processor(self._dialect, None)
         return value if convert is None else convert(value)
 

@@ -9,6 +9,7 @@ from __future__ import annotations
 
 from collections import OrderedDict
 from collections.abc import Iterable, Iterator, Mapping, Sequence
+from logging import DEBUG
 from typing import Any, NamedTuple
 
 from sqlalchemy.engine.interfaces import Dialect
@@ -28,6 +29,7 @@ from databases.backends.common.plans import (
     returns_rows,
 )
 from databases.errors import ParameterError
+from databases.events import log_query, logger
 
 __all__ = ["Query", "Statements", "as_clause"]
 
@@ -61,6 +63,8 @@ class Statements:
         self._syntax = syntax
         self._size = cache_size
         self._returns_key = returns_key
+        # Given an empty sequence, the others would unescape ``%%``.
+        self._no_args: Sequence[Any] | None = None if style == "format" else ()
         self._strings: OrderedDict[Any, _StringPlan] = OrderedDict()
         self._plans: OrderedDict[Any, CorePlan] = OrderedDict()
         self._converters: dict[type, Any] = {}
@@ -83,8 +87,12 @@ class Statements:
         if query.__class__ is Query:
             query, values = query
         if isinstance(query, str):
-            return self._bind_string(query, values or _NO_VALUES)
-        return self._bind_core(_as_expression(query), values or _NO_VALUES, many=False)
+            bound = self._bind_string(query, values or _NO_VALUES)
+        else:
+            bound = self._bind_core(_as_expression(query), values or _NO_VALUES, many=False)
+        if logger.isEnabledFor(DEBUG):
+            log_query(bound.sql, bound.args)
+        return bound
 
     def bind_many(
         self, query: Any, rows: Iterable[Values]
@@ -103,6 +111,8 @@ class Statements:
             if current is not None and bound.sql != current.sql:
                 yield current, batch
                 batch = []
+            if not batch and logger.isEnabledFor(DEBUG):
+                log_query(bound.sql, bound.args)
             current = bound
             batch.append(bound.args or ())
         if current is not None:
@@ -131,7 +141,7 @@ class Statements:
         for index, value in enumerate(args):
             if value.__class__ not in _PLAIN_TYPES:
                 args[index] = self._convert(value)
-        return BoundStatement(plan.plan.sql, args or None, plan.plan)
+        return BoundStatement(plan.plan.sql, args or self._no_args, plan.plan)
 
     def _bind_lists(self, plan: _StringPlan, values: Values) -> BoundStatement:
         rawsql.check_parameters(plan.parsed.names, values)
@@ -139,7 +149,7 @@ class Statements:
         statement, order = plan.rendered(lengths)
         listed = {name: tuple(values[name]) for name, _ in lengths}
         args = [self._convert(v) for v in rawsql.expand(order, {**values, **listed})]
-        return BoundStatement(statement.sql, args or None, statement)
+        return BoundStatement(statement.sql, args or self._no_args, statement)
 
     def _convert(self, value: Any) -> Any:
         """Return *value* as the driver takes it, by its Python type."""
@@ -196,6 +206,7 @@ class Statements:
             given,
             self._convert,
             self._finished,
+            self._no_args,
         )
         surplus = given - plan.consumed
         if surplus and column_keys is not None:
@@ -219,7 +230,7 @@ class Statements:
         if values:
             rawsql.check_parameters((), values)
         sql = self._finished(str(query.compile(dialect=self._dialect)), False)
-        return BoundStatement(sql, None, Plan(sql, Kind.OTHER, returns_rows=False))
+        return BoundStatement(sql, self._no_args, Plan(sql, Kind.OTHER, returns_rows=False))
 
     def _finished(self, sql: str, has_args: bool) -> str:
         """Return *sql* as the driver wants it: without arguments nobody unescapes ``%%``."""

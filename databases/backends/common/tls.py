@@ -14,6 +14,7 @@ from urllib.parse import urlencode
 from databases.errors import ConfigurationError
 
 __all__ = [
+    "MAY_DECLINE",
     "TLS_NAMES",
     "TLSDialect",
     "TLSMode",
@@ -72,6 +73,9 @@ TLS_NAMES = (
     *_HANDSHAKE_NAMES.values(),
 )
 """Every option that this module reads."""
+
+MAY_DECLINE = "databases_tls_may_decline"
+"""Beside a context: whether a server without TLS is accepted all the same."""
 
 _WORDS = {mode.word: mode for mode in TLSMode} | {
     "disabled": TLSMode.DISABLE,
@@ -177,6 +181,8 @@ def tls_arguments(given: Mapping[str, Any], dialect: TLSDialect) -> dict[str, An
         return arguments
     if dialect == "mysql":
         arguments["ssl"] = ssl_context(tls)
+        if tls.mode in (TLSMode.ALLOW, TLSMode.PREFER):
+            arguments[MAY_DECLINE] = True
     elif dialect == "asyncpg":
         arguments.update(_asyncpg_arguments(tls, arguments))
     else:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import ssl
 from collections.abc import Mapping
 from typing import Any
 
@@ -10,6 +11,7 @@ from sqlalchemy.engine.interfaces import Dialect
 
 from databases.backends.common.cursors import CursorDriver, CursorStream, Peer
 from databases.backends.common.driver import Arguments, RawConnection, Stream
+from databases.backends.common.tls import MAY_DECLINE
 from databases.backends.dialects.postgresql import read_isolation, refuse_unknown
 from databases.errors import ConfigurationError
 from databases.urls import DatabaseURL
@@ -70,24 +72,36 @@ class MySQLDriver(CursorDriver):
         return arguments
 
     async def opened(self, url: DatabaseURL, arguments: Mapping[str, Any]) -> RawConnection:
+        """Open a connection; in clear text only where that was not ruled out."""
+        given = dict(arguments)
+        may_decline = given.pop(MAY_DECLINE, False)
+        try:
+            raw = await self.open(url, given)
+        except self.errors.OperationalError as error:
+            # asyncmy begins to encrypt without asking whether the server can.
+            if not may_decline or not isinstance(error.__context__, ssl.SSLError):
+                raise
+            return await self.open(url, {**given, "ssl": None})
+        if given.get("ssl") is not None and not may_decline and not _is_encrypted(raw):
+            self.terminate(raw)
+            raise self.errors.OperationalError(
+                2026, "cannot connect: TLS was asked for and the server does not offer it"
+            )
+        return raw
+
+    async def open(self, url: DatabaseURL, arguments: Mapping[str, Any]) -> RawConnection:
         """Open a connection by the driver's ``connect()``."""
         raise NotImplementedError
+
+    def terminate(self, raw: RawConnection) -> None:
+        """Close the socket."""
+        raw.close()
 
     async def connect(self, url: DatabaseURL, arguments: Mapping[str, Any]) -> RawConnection:
         """Open a connection and note how to cancel what it runs."""
         raw = await self.opened(url, arguments)
         self._peers[raw] = Peer(url, arguments, raw.thread_id())
         return raw
-
-    def check_tls(self, raw: RawConnection, arguments: Mapping[str, Any]) -> None:
-        """Close and raise if TLS was asked for and the connection is in clear text."""
-        context = arguments.get("ssl")
-        if context is None or _is_encrypted(raw):
-            return
-        self.terminate(raw)
-        raise self.errors.OperationalError(
-            2026, "cannot connect: TLS was asked for and the server does not offer it"
-        )
 
     async def close(self, raw: RawConnection) -> None:
         """Say goodbye and close."""

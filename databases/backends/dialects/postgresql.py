@@ -2,14 +2,18 @@
 
 from __future__ import annotations
 
+import functools
 import itertools
 from collections.abc import Callable, Mapping, Sequence
 from decimal import Decimal
 from typing import Any
 
-from sqlalchemy.dialects.postgresql.base import PGDialect
+from sqlalchemy.dialects.postgresql import ARRAY, JSON, JSONB
+from sqlalchemy.dialects.postgresql.base import PGCompiler, PGDialect
+from sqlalchemy.dialects.postgresql.json import JSONPathType
 from sqlalchemy.engine.interfaces import Dialect
 from sqlalchemy.sql import sqltypes
+from sqlalchemy.sql.elements import BindParameter
 
 from databases.backends.common.driver import Arguments, Driver, RawConnection, Value
 from databases.errors import ConfigurationError, TransactionStateError
@@ -63,22 +67,104 @@ def _to_float(value: Any) -> Any:
     return float(value) if isinstance(value, Decimal) else value
 
 
-class _DecodedJSON(sqltypes.JSON):
-    """JSON that the driver has decoded already."""
+class _JSONPath(JSONPathType):
+    """A path into JSON as PostgreSQL writes it: an array of text."""
 
-    def result_processor(self, dialect: Dialect, coltype: object) -> None:
-        return None
+    __visit_name__ = "json_path"
+
+
+class _JSONIndex(sqltypes.JSON.JSONIndexType):
+    """A key or a position in JSON."""
+
+
+class _JSONIntIndex(sqltypes.JSON.JSONIntIndexType):
+    """A position in JSON; said so, since a key is asked for in the same way."""
+
+    __visit_name__ = "json_int_index"
+    render_bind_cast = True
+
+
+class _JSONStrIndex(sqltypes.JSON.JSONStrIndexType):
+    """A key of JSON."""
+
+    __visit_name__ = "json_str_index"
+    render_bind_cast = True
+
+
+class _CastArray(ARRAY[Any]):
+    """An array whose elements the driver sends with a type of their own."""
+
+    render_bind_cast = True
+
+
+def _json_loads(value: Any, process: Callable[[Any], Any]) -> Any:
+    # Where a program has set a codec on the connection it is decoded already.
+    return process(value) if isinstance(value, (str, bytes)) or value is None else value
+
+
+def _json_types(result_processor: Any) -> dict[Any, Any]:
+    """Return the types of JSON columns with another *result_processor*."""
+    return {
+        generic: type(
+            specific.__name__, (specific,), {"result_processor": result_processor, "cache_ok": True}
+        )
+        for generic, specific in {sqltypes.JSON: JSON, JSON: JSON, JSONB: JSONB}.items()
+    }
+
+
+def _text_processor(
+    self: sqltypes.JSON, dialect: Dialect, coltype: object
+) -> Callable[[Any], Any] | None:
+    process = sqltypes.JSON.result_processor(self, dialect, coltype)
+    return None if process is None else functools.partial(_json_loads, process=process)
+
+
+def _no_processor(self: sqltypes.JSON, dialect: Dialect, coltype: object) -> None:
+    return None
+
+
+class _Compiler(PGCompiler):
+    """Casts the few parameters whose type nothing else in the statement tells."""
+
+    def visit_bindparam(self, bindparam: Any, databases_cast: bool = False, **kw: Any) -> str:
+        text = str(super().visit_bindparam(bindparam, **kw))
+        if not databases_cast or bindparam.type._isnull or bindparam.expanding or "::" in text:
+            return text
+        type_ = bindparam.type
+        # The literal's value is not part of the statement: leave room for any.
+        wide = sqltypes.BigInteger() if type_._type_affinity is sqltypes.Integer else type_
+        return f"{text}::{self.dialect.type_compiler_instance.process(wide)}"
+
+    def visit_label(self, label: Any, **kw: Any) -> str:
+        if isinstance(label.element, BindParameter):
+            kw["databases_cast"] = True
+        return str(super().visit_label(label, **kw))
+
+    def visit_binary(self, binary: Any, **kw: Any) -> str:
+        if isinstance(binary.left, BindParameter) and isinstance(binary.right, BindParameter):
+            kw["databases_cast"] = True
+        return str(super().visit_binary(binary, **kw))
 
 
 class PostgreSQLDialect(PGDialect):
-    """PostgreSQL without casts around parameters: the server infers their types."""
+    """PostgreSQL almost without casts around parameters: the server infers their types."""
 
     driver = "databases"
     supports_statement_cache = True
     supports_native_decimal = True
+    statement_compiler = _Compiler
     _backslash_escapes = False
     _has_native_hstore = True
-    colspecs = {**PGDialect.colspecs, sqltypes.Numeric: _Numeric, sqltypes.Float: _Float}
+    colspecs = {
+        **PGDialect.colspecs,
+        **_json_types(_text_processor),
+        sqltypes.Numeric: _Numeric,
+        sqltypes.Float: _Float,
+        sqltypes.JSON.JSONPathType: _JSONPath,
+        sqltypes.JSON.JSONIndexType: _JSONIndex,
+        sqltypes.JSON.JSONIntIndexType: _JSONIntIndex,
+        sqltypes.JSON.JSONStrIndexType: _JSONStrIndex,
+    }
 
 
 class DecodingDialect(PostgreSQLDialect):
@@ -86,25 +172,11 @@ class DecodingDialect(PostgreSQLDialect):
 
     supports_statement_cache = True
     returns_native_bytes = False
-    colspecs = {**PostgreSQLDialect.colspecs}
-
-
-def _decoding_colspecs() -> dict[Any, Any]:
-    specs: dict[Any, Any] = dict(PostgreSQLDialect.colspecs)
-    for generic, specific in PGDialect.colspecs.items():
-        if isinstance(specific, type) and issubclass(specific, sqltypes.JSON):
-            specs[generic] = type(
-                specific.__name__,
-                (specific,),
-                {
-                    "result_processor": _DecodedJSON.result_processor,
-                    "cache_ok": True,
-                },
-            )
-    return specs
-
-
-DecodingDialect.colspecs = _decoding_colspecs()
+    colspecs = {
+        **PostgreSQLDialect.colspecs,
+        **_json_types(_no_processor),
+        sqltypes.ARRAY: _CastArray,
+    }
 
 
 def make_dialect(paramstyle: Any, *, decodes_json: bool) -> Dialect:

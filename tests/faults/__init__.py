@@ -1,0 +1,1 @@
+"""What must never happen: cancellation at every point, broken servers and networks, load."""

@@ -1,0 +1,81 @@
+"""Fixtures of the fault tests, and the tables at the end of the run."""
+
+from __future__ import annotations
+
+import os
+from collections.abc import Generator, Iterator
+
+import pytest
+
+from tests.conftest import Outsides, time_limit
+from tests.faults.score import Score
+from tests.support.drivers import NO_SERVERS, DriverCase, skip_reason
+
+TIME_LIMIT = 300
+"""Longest time, in seconds, that one test of a fault may take: a sweep has many points."""
+
+SCORE = pytest.StashKey[Score]()
+
+
+KINDS = {"fault": "faults survived", "law": "laws held"}
+"""Marks of the tests that are counted, and what the table calls them."""
+
+
+def pytest_configure(config: pytest.Config) -> None:
+    """Register the marks of the tests that are counted."""
+    for mark, name in KINDS.items():
+        config.addinivalue_line("markers", f"{mark}: counted as one of the {name}")
+
+
+def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
+    """Leave the long tests to `scripts/test --thorough`."""
+    if os.environ.get("TEST_THOROUGH"):
+        return
+    skip = pytest.mark.skip(reason="long: only with --thorough")
+    for item in items:
+        if item.get_closest_marker("thorough"):
+            item.add_marker(skip)
+
+
+@pytest.hookimpl(wrapper=True)
+def pytest_runtest_makereport(
+    item: pytest.Item,
+) -> Generator[None, pytest.TestReport, pytest.TestReport]:
+    """Count the outcome of the tests of each kind."""
+    report = yield
+    for mark, name in KINDS.items():
+        if item.get_closest_marker(mark) and not report.skipped:
+            counts = item.config.stash.setdefault(SCORE, Score())
+            callspec = getattr(item, "callspec", None)
+            driver = str(callspec.params.get("driver", "all")) if callspec else "all"
+            counts.ended(name, driver, item.nodeid, report.when or "", failed=report.failed)
+    return report
+
+
+@pytest.fixture
+def score(request: pytest.FixtureRequest) -> Score:
+    """Give what this run counts."""
+    return request.config.stash.setdefault(SCORE, Score())
+
+
+@pytest.fixture
+def driver(request: pytest.FixtureRequest, outsides: Outsides) -> Iterator[DriverCase]:
+    """Give the driver under test, as the other tests have it, with more time."""
+    case: DriverCase | None = request.param
+    if case is None:
+        pytest.fail(NO_SERVERS, pytrace=False)
+    case = outsides.complete(case)
+    if reason := skip_reason(case, request.node):
+        pytest.skip(reason)
+    with time_limit(TIME_LIMIT):
+        yield case
+
+
+def pytest_terminal_summary(
+    terminalreporter: pytest.TerminalReporter, config: pytest.Config
+) -> None:
+    """Print what was counted."""
+    score = config.stash.get(SCORE, None)
+    if score is not None:
+        terminalreporter.section("faults")
+        score.show(terminalreporter.write_line)

@@ -1,0 +1,280 @@
+"""The server ends sessions: errors surface, nothing is half done, the database goes on."""
+
+from __future__ import annotations
+
+import asyncio
+
+import pytest
+
+from databases import Database
+from tests.conftest import MakeDatabase
+from tests.faults.acts import (
+    end_sessions,
+    has_places,
+    running,
+    slow_query,
+    texts,
+    until,
+    until_not,
+    works,
+    write,
+)
+from tests.faults.operations import MANY_ROWS, NUMBERS
+from tests.support.drivers import DriverCase, requires
+from tests.support.outside import Outside
+
+pytestmark = [requires("server"), pytest.mark.fault]
+
+
+async def ended(outside: Outside) -> None:
+    """End all sessions, and wait until the server has done so."""
+    assert end_sessions(outside)
+    await until_not(outside.sessions, "sessions that should be ended")
+
+
+@pytest.mark.parametrize("idle", [0.0, 1.2], ids=["just_used", "idle_for_a_while"])
+async def test_ended_while_idle(database: Database, outside: Outside, idle: float) -> None:
+    assert await database.fetch_val("SELECT 1") == 1
+    await ended(outside)
+    await asyncio.sleep(idle)
+
+    await works(database, outside)
+
+
+async def test_several_ended_while_idle(make_database: MakeDatabase, outside: Outside) -> None:
+    database = make_database(max_size=4)
+    await database.connect()
+    await has_places(database, 4)
+
+    await ended(outside)
+
+    await has_places(database, 4)
+    await works(database, outside)
+
+
+async def test_ended_while_idle_and_a_transaction_comes(
+    database: Database, outside: Outside
+) -> None:
+    await ended(outside)
+
+    async with database.transaction():
+        await write(database, "unseen")
+
+    assert texts(outside) == ["unseen"]
+
+
+async def test_ended_while_idle_and_a_stream_comes(database: Database, outside: Outside) -> None:
+    await ended(outside)
+
+    rows = [row["n"] async for row in database.iterate(NUMBERS, {"last": 3})]
+
+    assert rows == [1, 2, 3]
+
+
+async def test_ended_during_a_query(
+    make_database: MakeDatabase, outside: Outside, driver: DriverCase
+) -> None:
+    database = make_database(max_size=1)
+    await database.connect()
+    query = asyncio.create_task(database.fetch_val(slow_query(driver)))
+    await until(lambda: running(outside, "sleep" if driver.can("casts") else "SLEEP"), "the query")
+
+    await ended(outside)
+
+    with pytest.raises((driver.error, OSError)):
+        await asyncio.wait_for(query, 5)
+    await works(database, outside)
+
+
+async def test_a_write_whose_session_ended_is_not_sent_again(
+    make_database: MakeDatabase, outside: Outside, driver: DriverCase
+) -> None:
+    database = make_database(max_size=2)
+    await database.connect()
+    insert = driver.text(
+        postgresql="INSERT INTO notes (text) SELECT 'slow' FROM pg_sleep(30)",
+        mysql="INSERT INTO notes (text) SELECT 'slow' FROM (SELECT SLEEP(30)) AS nap",
+        sqlite="",
+    )
+    writing = asyncio.create_task(database.execute(insert))
+    await until(lambda: running(outside, "INSERT INTO notes"), "the insert")
+
+    await ended(outside)
+
+    with pytest.raises((driver.error, OSError)):
+        await asyncio.wait_for(writing, 5)
+    await works(database, outside)
+    assert not running(outside, "INSERT INTO notes")
+    assert texts(outside) == ["it works"]
+
+
+async def test_ended_in_a_transaction(
+    make_database: MakeDatabase, outside: Outside, driver: DriverCase
+) -> None:
+    database = make_database(max_size=1)
+    await database.connect()
+
+    with pytest.raises((driver.error, OSError)):
+        async with database.transaction():
+            await write(database, "lost")
+            await ended(outside)
+            await write(database, "after")
+
+    assert texts(outside) == []
+    await works(database, outside)
+
+
+async def test_ended_in_a_transaction_that_goes_on_regardless(
+    make_database: MakeDatabase, outside: Outside, driver: DriverCase
+) -> None:
+    database = make_database(max_size=2)
+    await database.connect()
+    statements = 0
+
+    with pytest.raises(Exception) as raised:  # noqa: PT011
+        async with database.transaction():
+            await write(database, "lost")
+            await ended(outside)
+            for _ in range(3):
+                with pytest.raises(Exception):
+                    await write(database, "after")
+                statements += 1
+
+    assert statements == 3
+    assert not isinstance(raised.value, asyncio.TimeoutError)
+    assert texts(outside) == []
+    await works(database, outside)
+
+
+@pytest.mark.parametrize("catches", [False, True], ids=["error_passes", "error_is_caught"])
+async def test_ended_in_a_nested_transaction(
+    make_database: MakeDatabase, outside: Outside, driver: DriverCase, catches: bool
+) -> None:
+    database = make_database(max_size=1)
+    await database.connect()
+
+    async def inner() -> None:
+        async with database.transaction():
+            await write(database, "inner")
+            await ended(outside)
+            await write(database, "inner again")
+
+    with pytest.raises((driver.error, OSError) if not catches else Exception):
+        async with database.transaction():
+            await write(database, "outer")
+            if catches:
+                with pytest.raises((driver.error, OSError)):
+                    await inner()
+                await write(database, "outer again")
+            else:
+                await inner()
+
+    assert texts(outside) == []
+    await works(database, outside)
+
+
+async def test_ended_before_commit(
+    make_database: MakeDatabase, outside: Outside, driver: DriverCase
+) -> None:
+    database = make_database(max_size=1)
+    await database.connect()
+
+    with pytest.raises((driver.error, OSError)):
+        async with database.transaction():
+            await write(database, "lost")
+            await ended(outside)
+
+    assert texts(outside) == []
+    await works(database, outside)
+
+
+async def test_ended_before_rollback(make_database: MakeDatabase, outside: Outside) -> None:
+    database = make_database(max_size=1)
+    await database.connect()
+
+    with pytest.raises(ZeroDivisionError):
+        async with database.transaction():
+            await write(database, "lost")
+            await ended(outside)
+            raise ZeroDivisionError
+
+    assert texts(outside) == []
+    await works(database, outside)
+
+
+async def test_ended_before_the_end_of_a_low_level_transaction(
+    make_database: MakeDatabase, outside: Outside, driver: DriverCase
+) -> None:
+    database = make_database(max_size=1)
+    await database.connect()
+    transaction = await database.transaction()
+    await write(database, "lost")
+    await ended(outside)
+
+    with pytest.raises((driver.error, OSError)):
+        await transaction.commit()
+
+    assert texts(outside) == []
+    await works(database, outside)
+
+
+@pytest.mark.parametrize("inside", [False, True], ids=["alone", "in_transaction"])
+async def test_ended_while_iterating(
+    make_database: MakeDatabase, outside: Outside, driver: DriverCase, inside: bool
+) -> None:
+    # More rows than a socket's buffers hold, or MySQL's have all been sent.
+    padded = f"SELECT n, repeat('x', 20000) AS padding FROM ({NUMBERS}) AS numbers"
+    database = make_database(max_size=1)
+    await database.connect()
+    seen = 0
+
+    async def read() -> None:
+        nonlocal seen
+        async for row in database.iterate(padded, {"last": MANY_ROWS + 400}):
+            seen += 1
+            assert row["n"] == seen
+            if seen == 10:
+                await ended(outside)
+
+    with pytest.raises((driver.error, OSError)):
+        if inside:
+            async with database.transaction():
+                await asyncio.wait_for(read(), 10)
+        else:
+            await asyncio.wait_for(read(), 10)
+
+    assert seen >= 10
+    await works(database, outside)
+
+
+async def test_ended_at_random_under_load(
+    make_database: MakeDatabase, outside: Outside, driver: DriverCase
+) -> None:
+    database = make_database(max_size=3)
+    await database.connect()
+    acknowledged: list[str] = []
+
+    async def work(number: int) -> None:
+        for turn in range(8):
+            text = f"{number}.{turn}"
+            try:
+                async with database.transaction():
+                    await write(database, text)
+                    await asyncio.sleep(0.002)
+            except (driver.error, OSError):
+                continue
+            acknowledged.append(text)
+
+    async def trouble() -> None:
+        for _ in range(6):
+            await asyncio.sleep(0.02)
+            end_sessions(outside)
+
+    await asyncio.wait_for(
+        asyncio.gather(trouble(), *(work(number) for number in range(6))), 30
+    )
+
+    assert acknowledged
+    assert set(acknowledged) <= set(texts(outside))
+    await has_places(database, 3)
+    await works(database, outside)
