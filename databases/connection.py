@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import asyncio
+import contextlib
 from collections import deque
 from collections.abc import AsyncGenerator, Callable, Iterable, Mapping
 from contextlib import aclosing
@@ -12,6 +13,7 @@ from typing import TYPE_CHECKING, Any
 from databases.backends.common.backend import CommonConnection
 from databases.backends.common.statements import Query, as_clause
 from databases.errors import ConnectionStateError, TransactionStateError
+from databases.events import logger
 from databases.interfaces import ConnectionBackend, DatabaseBackend, Record
 from databases.transactions import Run, RunState, Transaction, ancestors
 
@@ -35,6 +37,8 @@ class Connection:
         self._connection: ConnectionBackend = backend.connection()
         self._connection_lock = asyncio.Lock()
         self._query_lock = asyncio.Lock()
+        self._loop: asyncio.AbstractEventLoop | None = None
+        self._leaving: set[asyncio.Future[None]] = set()
         self._connection_counter = 0
         self._runs: list[Run] = []
         self._waiting: deque[tuple[asyncio.Future[None], Run, frozenset[int]]] = deque()
@@ -145,7 +149,8 @@ class Connection:
     @property
     def _transaction_stack(self) -> list[Transaction]:
         # Read by programs: what runs on this connection, the outermost first.
-        return [run.recipe for run in self._runs]
+        recipes = [run.recipe() for run in self._runs]
+        return [recipe for recipe in recipes if recipe is not None]
 
     async def _begin(self, recipe: Transaction) -> Run:
         run = Run(self, recipe, self._connection.transaction())
@@ -162,6 +167,7 @@ class Connection:
             self._pop(run)
             raise
         run.state = RunState.OPEN
+        self._loop = asyncio.get_running_loop()
         return run
 
     def _may_begin(self, run: Run, inherited: frozenset[int]) -> bool:
@@ -236,6 +242,39 @@ class Connection:
                     await each.backend.rollback()
         finally:
             self._pop(run)
+
+    def _forsake(self, run: Run) -> None:
+        """Roll *run* back because nobody can end it any more; called by the collector."""
+        if run.state is not RunState.OPEN or self._loop is None or self._loop.is_closed():
+            return
+        logger.warning(
+            "a transaction was begun and forgotten, and is rolled back; "
+            "keep the Transaction object until you commit() or rollback()"
+        )
+        lender = getattr(self._connection, "_lender", None)
+        if _running_loop() is self._loop and getattr(lender, "lends_slots", False):
+            # Nothing waits in here, so the very next statement of this task
+            # is outside the transaction already.
+            with contextlib.suppress(StopIteration):
+                self._leave_forsaken(run).send(None)
+        else:
+            self._loop.call_soon_threadsafe(self._start_leaving, run)
+
+    async def _leave_forsaken(self, run: Run) -> None:
+        await self._abandon(run)
+        await self.__aexit__()
+
+    def _start_leaving(self, run: Run) -> None:
+        task = asyncio.ensure_future(self._leave_forsaken(run))
+        self._leaving.add(task)
+        task.add_done_callback(self._leaving.discard)
+
+
+def _running_loop() -> asyncio.AbstractEventLoop | None:
+    try:
+        return asyncio.get_running_loop()
+    except RuntimeError:
+        return None
 
 
 def is_ours(backend: ConnectionBackend, verb: str) -> bool:

@@ -9,7 +9,7 @@ from contextlib import aclosing, contextmanager
 from types import TracebackType
 from typing import Any, ClassVar
 
-from databases.backends.common.pool import PoolStats
+from databases.backends.common.slots import PoolStats
 from databases.connection import Connection, is_ours, prepared
 from databases.errors import ConfigurationError
 from databases.events import CONNECT_EXTRA, DISCONNECT_EXTRA, LOG_EXTRA, logger

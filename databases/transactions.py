@@ -46,7 +46,8 @@ class Run:
         self, connection: Connection, recipe: Transaction, backend: TransactionBackend
     ) -> None:
         self.connection = connection
-        self.recipe = recipe
+        # Weak: a recipe that nobody holds can end nothing; see Transaction.__del__.
+        self.recipe = weakref.ref(recipe)
         self.backend = backend
         self.state = RunState.STARTING
         self.is_shared = False
@@ -89,6 +90,12 @@ class Transaction:
         # Read by programs: what runs in the current context because of this recipe.
         running = _ACTIVE_TRANSACTIONS.get()
         return None if running is None else running.get(self)
+
+    def __del__(self) -> None:
+        # Begun, and then forgotten: nobody is left who could end it, and what
+        # is done later would be done inside it and lost.
+        for run in self.__dict__.get("_runs", ()):
+            run.connection._forsake(run)
 
     async def __aenter__(self) -> Transaction:
         await self.start()

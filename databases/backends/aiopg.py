@@ -3,13 +3,13 @@
 from __future__ import annotations
 
 import asyncio
-from collections.abc import Awaitable, Mapping, Sequence
+from collections.abc import Mapping, Sequence
 from typing import Any
 
 from sqlalchemy.engine.interfaces import Dialect
 
 from databases.backends.common.backend import CommonBackend, CommonConnection, CommonTransaction
-from databases.backends.common.cursors import CursorDriver, CursorStream, Peer
+from databases.backends.common.cursors import CursorDriver, CursorStream, Peer, heeding
 from databases.backends.common.driver import (
     Arguments,
     Fetched,
@@ -67,9 +67,13 @@ class AiopgDriver(CursorDriver):
         return raw
 
     async def _opened(self, url: DatabaseURL, arguments: Mapping[str, Any]) -> RawConnection:
-        given = dict(arguments)
-        dsn = given.pop("dsn", None) or ""
-        return await _heeding(aiopg.connect(dsn, **{**libpq_arguments(url), **given}))
+        given = {"timeout": 60.0, **libpq_arguments(url), **arguments}
+        raw = aiopg.Connection(given.pop("dsn", None) or "", given.pop("timeout"), **given)
+        try:
+            return await heeding(raw)
+        except BaseException:
+            self.terminate(raw)
+            raise
 
     async def close(self, raw: RawConnection) -> None:
         """Close."""
@@ -79,8 +83,16 @@ class AiopgDriver(CursorDriver):
         """Close; psycopg2 does not wait for the server."""
         # A second close() would take the file descriptor's reader off the
         # event loop, and by now that may be another connection's.
-        if raw.closed != _CLOSED:
-            raw.close()
+        if raw.closed == _CLOSED:
+            return
+        waiter = raw._waiter
+        raw.close()
+        if waiter is not None and waiter.done() and not waiter.cancelled():
+            waiter.exception()  # told to whoever waited, if anybody did
+
+    def fileno(self, raw: RawConnection) -> int:
+        """Return the file descriptor of the socket."""
+        return int(raw.raw.fileno())
 
     def is_usable(self, raw: RawConnection) -> bool:
         """Tell whether psycopg2 thinks that it is open."""
@@ -114,15 +126,15 @@ class AiopgDriver(CursorDriver):
 
     async def fetch(self, raw: RawConnection, sql: str, args: Arguments) -> Fetched:
         """Run *sql* and read every row."""
-        return await _heeding(super().fetch(raw, sql, args))
+        return await heeding(super().fetch(raw, sql, args))
 
     async def fetch_first(self, raw: RawConnection, sql: str, args: Arguments) -> Fetched:
         """Run *sql* and read its first row."""
-        return await _heeding(super().fetch_first(raw, sql, args))
+        return await heeding(super().fetch_first(raw, sql, args))
 
     async def execute(self, raw: RawConnection, sql: str, args: Arguments, plan: Plan) -> Outcome:
         """Run *sql* for its effect."""
-        return await _heeding(super().execute(raw, sql, args, plan))
+        return await heeding(super().execute(raw, sql, args, plan))
 
     async def execute_many(
         self, raw: RawConnection, sql: str, rows: Sequence[Sequence[Value]]
@@ -132,11 +144,11 @@ class AiopgDriver(CursorDriver):
             mogrify = cursor.raw.mogrify
             for start in range(0, len(rows), _PAGE):
                 page = [mogrify(sql, row or None) for row in rows[start : start + _PAGE]]
-                await _heeding(cursor.execute(b";".join(page)))
+                await heeding(cursor.execute(b";".join(page)))
 
     async def run(self, raw: RawConnection, sql: str) -> None:
         """Run a statement that has neither parameters nor rows."""
-        await _heeding(super().run(raw, sql))
+        await heeding(super().run(raw, sql))
 
     async def stream(self, raw: RawConnection, sql: str, args: Arguments) -> Stream:
         """Declare a cursor on the server; only queries can have one."""
@@ -145,7 +157,7 @@ class AiopgDriver(CursorDriver):
             await stream.declare(sql, args)
             return stream
         cursor = await raw.cursor()
-        await _heeding(cursor.execute(sql, args))
+        await heeding(cursor.execute(sql, args))
         return CursorStream(cursor, goes_on=True)
 
     async def begin(self, raw: RawConnection, options: Mapping[str, Any]) -> None:
@@ -155,27 +167,12 @@ class AiopgDriver(CursorDriver):
     async def commit(self, raw: RawConnection) -> None:
         """Commit."""
         async with raw.cursor() as cursor:
-            await _heeding(cursor.execute("COMMIT"))
+            await heeding(cursor.execute("COMMIT"))
             check_commit(cursor.raw.statusmessage)
 
     async def rollback(self, raw: RawConnection) -> None:
         """Roll back."""
         await self.run(raw, "ROLLBACK")
-
-
-async def _heeding(work: Awaitable[Any]) -> Any:
-    """Await *work* and heed a cancellation that met its result.
-
-    aiopg waits by ``asyncio.wait_for``, which on Python 3.11 may swallow it.
-    """
-    task: Any = asyncio.current_task()
-    if not hasattr(task, "cancelling"):
-        return await work
-    before = task.cancelling()
-    result = await work
-    if task.cancelling() > before:
-        raise asyncio.CancelledError
-    return result
 
 
 class AiopgBackend(CommonBackend):

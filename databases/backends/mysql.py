@@ -42,7 +42,8 @@ class AioMySQLDriver(MySQLDriver):
 
     def is_usable(self, raw: RawConnection) -> bool:
         """Tell whether the socket is open."""
-        return not raw.closed and not raw._reader.at_eof()
+        reader = raw._reader
+        return not (raw.closed or reader.at_eof() or reader.exception() is not None)
 
 
 class MySQLBackend(CommonBackend):

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import asyncio
 from collections.abc import Mapping, Sequence
 from typing import Any
 
@@ -65,12 +66,18 @@ class AsyncpgDriver:
         return await asyncpg.connect(**{**given, **arguments})
 
     async def close(self, raw: RawConnection) -> None:
-        """Say goodbye and close."""
+        """Say goodbye and close, after the cancel requests on their way."""
+        if raw._cancellations:
+            await asyncio.wait(set(raw._cancellations))
         await raw.close()
 
     def terminate(self, raw: RawConnection) -> None:
         """Close the socket."""
         raw.terminate()
+
+    def fileno(self, raw: RawConnection) -> int:
+        """Return the file descriptor of the socket."""
+        return int(raw._transport.get_extra_info("socket").fileno())
 
     def is_usable(self, raw: RawConnection) -> bool:
         """Tell whether the socket is open."""
@@ -96,17 +103,21 @@ class AsyncpgDriver:
         """Asyncpg has done so itself."""
 
     async def recover(self, raw: RawConnection) -> None:
-        """An empty query waits for the cancelled one."""
-        await raw.execute("")
+        """Wait for the cancelled statement, as every next one does."""
+        await raw.execute("SELECT 1")
 
     async def cancel(self, raw: RawConnection) -> None:
-        """Let asyncpg's own cancellation reach the server, then close."""
-        await self.recover(raw)
-        await raw.close()
+        """Ask the server to stop the statement, as asyncpg does for a cancelled task."""
+        asked = asyncio.get_running_loop().create_future()
+        raw._cancel_current_command(asked)
+        try:
+            await asked
+        finally:
+            self.terminate(raw)
 
     async def ping(self, raw: RawConnection) -> None:
         """Ask the server for a sign of life."""
-        await raw.execute("")
+        await raw.execute("SELECT 1")
 
     async def reset(self, raw: RawConnection) -> None:
         """Forget settings, listeners, advisory locks and cursors."""

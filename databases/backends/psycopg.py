@@ -2,6 +2,12 @@
 
 from __future__ import annotations
 
+import asyncio
+import contextlib
+import functools
+import os
+import socket
+import weakref
 from collections.abc import Mapping
 from typing import Any
 
@@ -31,6 +37,11 @@ __all__ = ["PsycopgBackend", "PsycopgConnection", "PsycopgTransaction", "Record"
 
 psycopg: Any = import_driver("psycopg")
 
+# libpq's numbers for an open connection and for one whose statement runs.
+_OK, _ACTIVE = 0, 1
+_SOON = 0.05
+"""Seconds until a look whether a cancelled task has left the connection."""
+
 
 class PsycopgDriver(CursorDriver):
     """psycopg's connections in autocommit: transactions are begun by us alone."""
@@ -47,15 +58,30 @@ class PsycopgDriver(CursorDriver):
         """Open a connection; libpq tries several hosts in their order."""
         given: dict[str, Any] = libpq_arguments(url)
         given.setdefault("connect_timeout", 60)
-        return await psycopg.AsyncConnection.connect(**{**given, "autocommit": True, **arguments})
+        raw = await psycopg.AsyncConnection.connect(**{**given, "autocommit": True, **arguments})
+        raw.given_up = None
+        raw.wait = functools.partial(_wait, weakref.ref(raw))
+        return raw
 
     async def close(self, raw: RawConnection) -> None:
         """Say goodbye and close."""
         await raw.close()
 
     def terminate(self, raw: RawConnection) -> None:
-        """Close the socket."""
-        raw.pgconn.finish()
+        """Close the socket.
+
+        While another task is still in psycopg it is only shut down: its
+        number would be given to a new connection, which that task, on its way
+        out, would take off the event loop.
+        """
+        if not raw.lock.locked():
+            raw.pgconn.finish()
+        elif raw.pgconn.status == _OK:
+            with contextlib.suppress(OSError):
+                _shut_down(raw.pgconn.socket)
+            asyncio.get_running_loop().call_later(_SOON, self.terminate, raw)
+        else:
+            asyncio.get_running_loop().call_later(_SOON, self.terminate, raw)
 
     def is_usable(self, raw: RawConnection) -> bool:
         """Tell whether libpq has a connection that it does not know to be broken."""
@@ -66,8 +92,19 @@ class PsycopgDriver(CursorDriver):
         return raw.pgconn.transaction_status in (1, 2, 3)
 
     def can_recover(self, raw: RawConnection) -> bool:
-        """Psycopg has cancelled on the server, unless the statement is still active."""
-        return self.is_usable(raw) and raw.pgconn.transaction_status in (0, 2, 3)
+        """Psycopg can cancel on the server and read what it answers."""
+        return self.is_usable(raw) and (
+            raw.pgconn.transaction_status in (0, 2, 3) or raw.given_up is not None
+        )
+
+    async def recover(self, raw: RawConnection) -> None:
+        """Cancel on the server and take part in psycopg's conversation to its end."""
+        conversation, raw.given_up = raw.given_up, None
+        if conversation is None or raw.pgconn.transaction_status != _ACTIVE:
+            return
+        await self._cancel(raw)
+        with contextlib.suppress(psycopg.errors.QueryCanceled):
+            await psycopg.waiting.wait_async(conversation, raw.pgconn.socket)
 
     def is_clean(self, error: BaseException) -> bool:
         """The server's errors and wrong arguments leave the connection in step."""
@@ -76,12 +113,15 @@ class PsycopgDriver(CursorDriver):
     async def cancel(self, raw: RawConnection) -> None:
         """Ask the server to stop the statement, then close."""
         try:
-            if hasattr(raw, "cancel_safe"):
-                await raw.cancel_safe(timeout=3.0)
-            else:
-                raw.cancel()
+            await self._cancel(raw)
         finally:
             self.terminate(raw)
+
+    async def _cancel(self, raw: RawConnection) -> None:
+        if hasattr(raw, "cancel_safe"):
+            await raw.cancel_safe(timeout=3.0)
+        else:
+            raw.cancel()
 
     async def reset(self, raw: RawConnection) -> None:
         """Forget settings, listeners, advisory locks and cursors."""
@@ -112,6 +152,26 @@ class PsycopgDriver(CursorDriver):
     async def run(self, raw: RawConnection, sql: str) -> None:
         """Run a statement that has neither parameters nor rows."""
         await raw.execute(sql, None, prepare=False)
+
+
+async def _wait(connection: weakref.ref[Any], gen: Any, *args: Any, **kwargs: Any) -> Any:
+    """Take the place of ``AsyncConnection.wait``: give a cancelled statement up at once.
+
+    psycopg would see its end first, which takes ten seconds when the server is
+    silent. *gen* is psycopg's conversation with the server; `recover` ends it.
+    """
+    raw = connection()
+    assert raw is not None
+    try:
+        return await psycopg.waiting.wait_async(gen, raw.pgconn.socket, *args, **kwargs)
+    except (asyncio.CancelledError, KeyboardInterrupt):
+        raw.given_up = gen
+        raise
+
+
+def _shut_down(fileno: int) -> None:
+    with socket.socket(fileno=os.dup(fileno)) as duplicate:
+        duplicate.shutdown(socket.SHUT_RDWR)
 
 
 class PsycopgBackend(CommonBackend):

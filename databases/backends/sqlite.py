@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import asyncio
 import contextlib
+import functools
 import itertools
 import sqlite3
 from collections.abc import Callable, Mapping, Sequence
@@ -12,7 +13,7 @@ from typing import Any
 from sqlalchemy.engine.interfaces import Dialect
 
 from databases.backends.common.backend import CommonBackend, CommonConnection, CommonTransaction
-from databases.backends.common.cursors import EMPTY, CursorDriver, CursorStream
+from databases.backends.common.cursors import CursorDriver, names_of
 from databases.backends.common.driver import (
     Arguments,
     Fetched,
@@ -28,12 +29,12 @@ from databases.backends.common.options import (
     split_options,
     sqlite_filename,
 )
-from databases.backends.common.plans import Plan
+from databases.backends.common.plans import Kind, Plan
 from databases.backends.common.pool_faces import LegacyPool
 from databases.backends.common.rawsql import SQLITE
 from databases.backends.common.records import Record
+from databases.backends.dialects import sqlite as dialect
 from databases.backends.dialects.postgresql import read_isolation, refuse_unknown
-from databases.backends.dialects.sqlite import make_dialect
 from databases.errors import ConfigurationError
 from databases.importer import import_driver
 from databases.interfaces import TransactionBackend
@@ -59,21 +60,26 @@ class SQLiteDriver(CursorDriver):
     async def connect(self, url: DatabaseURL, arguments: Mapping[str, Any]) -> RawConnection:
         """Open the file that *arguments* name."""
         given = {"isolation_level": None, **arguments}
+        turn = given.pop("turn", None)
         raw = aiosqlite.connect(**given)
         opened: list[sqlite3.Connection] = []
-        connector = raw._connector
 
-        def open_file() -> sqlite3.Connection:
-            opened.append(connector())
-            return opened[0]
+        def open_file() -> None:
+            opened.append(raw._connector())
 
-        raw._connector = open_file
+        thread = getattr(raw, "_thread", raw)  # aiosqlite before 0.22 is a thread itself
+        thread.daemon = True  # a program that forgets to disconnect ends all the same
+        thread.start()
         try:
-            return await raw
+            await _hop(raw, open_file)
         except BaseException:
             # The thread may be about to open what nobody will ask for.
             _stop(raw, opened=opened)
             raise
+        raw._connection = opened[0]
+        raw.turn = turn
+        raw.is_fresh = False  # true in a transaction of ours that holds no lock yet
+        return raw
 
     async def close(self, raw: RawConnection) -> None:
         """Close the connection and wait until its thread has done so."""
@@ -86,6 +92,11 @@ class SQLiteDriver(CursorDriver):
         """Stop what is running, close and end the thread."""
         self.interrupt(raw)
         _stop(raw)
+        _end_turn(raw)
+
+    def fileno(self, raw: RawConnection) -> int:
+        """Nothing comes unasked from a file."""
+        return -1
 
     def is_usable(self, raw: RawConnection) -> bool:
         """Tell whether it is open."""
@@ -114,7 +125,8 @@ class SQLiteDriver(CursorDriver):
 
     async def recover(self, raw: RawConnection) -> None:
         """Wait until the thread has done what it was given."""
-        await raw._execute(bool)
+        await _hop(raw, bool)
+        _end_turn(raw)
 
     async def cancel(self, raw: RawConnection) -> None:
         """Stop and close."""
@@ -125,46 +137,89 @@ class SQLiteDriver(CursorDriver):
 
     async def fetch(self, raw: RawConnection, sql: str, args: Arguments) -> Fetched:
         """Run *sql* and read every row."""
-        fetched: Fetched = await raw._execute(_fetch, raw._conn, sql, args or ())
+        raw.is_fresh = False
+        fetched: Fetched = await _hop(raw, dialect.fetch, raw._conn, sql, args or ())
         return fetched
 
     async def fetch_first(self, raw: RawConnection, sql: str, args: Arguments) -> Fetched:
         """Run *sql* and read its first row."""
-        fetched: Fetched = await raw._execute(_fetch_first, raw._conn, sql, args or ())
+        raw.is_fresh = False
+        fetched: Fetched = await _hop(raw, dialect.fetch_first, raw._conn, sql, args or ())
         return fetched
 
     async def execute(self, raw: RawConnection, sql: str, args: Arguments, plan: Plan) -> Outcome:
         """Run *sql* for its effect; without arguments it may be a script."""
-        outcome: Outcome = await raw._execute(
-            _execute, raw._conn, sql, args or (), plan.returns_rows
-        )
+        if plan.kind is Kind.SELECT:
+            raw.is_fresh = False
+        else:
+            await _begin_turn(raw)
+        try:
+            outcome: Outcome = await _hop(
+                raw, dialect.execute, raw._conn, sql, args or (), plan.returns_rows
+            )
+        finally:
+            _end_turn(raw)
         return outcome
 
     async def execute_many(
         self, raw: RawConnection, sql: str, rows: Sequence[Sequence[Value]]
     ) -> None:
         """Run *sql* once per row."""
-        await raw._execute(_execute_many, raw._conn, sql, rows)
+        await _begin_turn(raw)
+        await _hop(raw, dialect.execute_many, raw._conn, sql, rows)
 
     async def run(self, raw: RawConnection, sql: str) -> None:
         """Run a statement that has neither parameters nor rows."""
-        await raw._execute(_run, raw._conn, sql)
+        await _hop(raw, dialect.run, raw._conn, sql)
 
     async def stream(self, raw: RawConnection, sql: str, args: Arguments) -> Stream:
         """Leave the rows in SQLite's cursor."""
-        return CursorStream(await raw.execute(sql, args or ()), goes_on=True)
+        raw.is_fresh = False
+        return _Stream(raw, await _hop(raw, raw._conn.execute, sql, args or ()))
 
     async def begin(self, raw: RawConnection, options: Mapping[str, Any]) -> None:
         """Begin; *mode* tells when SQLite takes its locks."""
-        await self.run(raw, _begin_statement(options))
+        statement = _begin_statement(options)
+        is_deferred = statement in ("BEGIN", "BEGIN DEFERRED")
+        if not is_deferred:
+            await _begin_turn(raw)
+        try:
+            await self.run(raw, statement)
+        finally:
+            raw.is_fresh = is_deferred
+            _end_turn(raw)
 
     async def commit(self, raw: RawConnection) -> None:
         """Commit."""
         await self.run(raw, "COMMIT")
+        _end_turn(raw)
 
     async def rollback(self, raw: RawConnection) -> None:
         """Roll back, unless SQLite has done so."""
-        await raw._execute(_roll_back, raw._conn)
+        await _hop(raw, dialect.roll_back, raw._conn)
+        _end_turn(raw)
+
+
+class _Stream:
+    """Rows that SQLite finds as they are asked for."""
+
+    def __init__(self, raw: RawConnection, cursor: sqlite3.Cursor) -> None:
+        self._raw = raw
+        self._cursor = cursor
+        self.names: Sequence[str] = () if cursor.description is None else names_of(cursor)
+
+    async def fetch(self, size: int) -> Sequence[Sequence[Value]]:
+        """Return the next rows; none at the end, which closes the cursor."""
+        rows: Sequence[Sequence[Value]] = await _hop(
+            self._raw, dialect.fetch_many, self._cursor, size
+        )
+        return rows
+
+    def abandon(self) -> bool:
+        """Let the thread close the cursor, which would keep its lock otherwise."""
+        if self._raw._running:
+            self._raw._tx.put_nowait((_Reply(None), self._cursor.close))
+        return True
 
 
 def _begin_statement(options: Mapping[str, Any]) -> str:
@@ -185,91 +240,45 @@ def _begin_statement(options: Mapping[str, Any]) -> str:
     return f"BEGIN {mode.upper()}"
 
 
-# What runs on the thread.
+async def _begin_turn(raw: RawConnection) -> None:
+    """Wait to write, but never in a transaction that may hold a lock others wait for."""
+    # A pool that a program made itself lends connections without a turn.
+    turn = getattr(raw, "turn", None)
+    if turn is not None and (raw.is_fresh or not raw._connection.in_transaction):
+        await turn.take(raw)
 
 
-def _names(cursor: sqlite3.Cursor) -> tuple[str, ...]:
-    return tuple([column[0] for column in cursor.description])
+def _end_turn(raw: RawConnection) -> None:
+    turn = getattr(raw, "turn", None)
+    if turn is not None and not (raw._connection and raw._connection.in_transaction):
+        turn.give(raw)
 
 
-def _fetch(connection: sqlite3.Connection, sql: str, args: Any) -> Fetched:
-    cursor = connection.execute(sql, args)
-    if cursor.description is None:
-        return EMPTY
-    return Fetched(_names(cursor), cursor.fetchall())
+class _Reply:
+    """Where the thread puts a result, for a caller that may be gone with its loop."""
 
+    __slots__ = ("_future", "_loop")
 
-def _fetch_first(connection: sqlite3.Connection, sql: str, args: Any) -> Fetched:
-    cursor = connection.execute(sql, args)
-    if cursor.description is None:
-        return EMPTY
-    row = cursor.fetchone()
-    found = EMPTY if row is None else Fetched(_names(cursor), (row,))
-    cursor.close()  # an unfinished SELECT would keep its lock
-    return found
+    def __init__(self, future: asyncio.Future[Any] | None) -> None:
+        self._future = future
+        self._loop = None if future is None else future.get_loop()
 
-
-def _execute(connection: sqlite3.Connection, sql: str, args: Any, returns_rows: bool) -> Outcome:
-    try:
-        cursor = connection.execute(sql, args)
-    except (sqlite3.ProgrammingError, sqlite3.Warning) as error:
-        if args or "one statement" not in str(error):
-            raise
-        for statement in _statements(sql):
-            cursor = connection.execute(statement)
-    row, names = None, ()
-    if returns_rows and cursor.description is not None:
-        row, names = cursor.fetchone(), _names(cursor)
-        if row is not None and not sql.lstrip()[:6].lower().startswith("select"):
-            cursor.fetchall()  # RETURNING acts on every row
-        elif row is not None:
-            row = None  # of a SELECT, `execute` tells the row count alone
-    outcome = Outcome(row, names, cursor.rowcount, cursor.lastrowid)
-    cursor.close()
-    return outcome
-
-
-def _execute_many(connection: sqlite3.Connection, sql: str, rows: Any) -> None:
-    connection.executemany(sql, rows).close()
-
-
-def _run(connection: sqlite3.Connection, sql: str) -> None:
-    connection.execute(sql).close()
-
-
-def _roll_back(connection: sqlite3.Connection) -> None:
-    if connection.in_transaction:
-        connection.execute("ROLLBACK").close()
-
-
-def _statements(script: str) -> list[str]:
-    """Return the statements of *script*, cut where SQLite says one is complete."""
-    statements: list[str] = []
-    start = 0
-    for end, character in enumerate(script, 1):
-        if character == ";" and sqlite3.complete_statement(script[start:end]):
-            statements.append(script[start:end])
-            start = end
-    return [*statements, script[start:]] if script[start:].strip() else statements
-
-
-class _Ending:
-    """What the thread reports its end to; the event loop may be gone by then."""
-
-    def __init__(self, closed: asyncio.Future[None] | None) -> None:
-        self._closed = closed
-
-    def get_loop(self) -> _Ending:
+    def get_loop(self) -> _Reply:
         return self
 
-    def call_soon_threadsafe(self, *call: object) -> None:
-        if self._closed is not None:
+    def call_soon_threadsafe(self, put: Callable[..., Any], _: object, value: Any) -> None:
+        if self._loop is not None:
             with contextlib.suppress(RuntimeError):  # the loop is closed
-                self._closed.get_loop().call_soon_threadsafe(self._tell)
+                self._loop.call_soon_threadsafe(put, self._future, value)
 
-    def _tell(self) -> None:
-        if self._closed is not None and not self._closed.done():
-            self._closed.set_result(None)
+
+def _hop(raw: RawConnection, function: Callable[..., Any], *args: Any) -> asyncio.Future[Any]:
+    """Run *function* on the connection's thread; await what is returned."""
+    if not raw._running:
+        raise ValueError("Connection closed")
+    future = asyncio.get_running_loop().create_future()
+    raw._tx.put_nowait((_Reply(future), functools.partial(function, *args)))
+    return future
 
 
 def _stop(
@@ -283,9 +292,9 @@ def _stop(
     *opened* will hold what the thread opens before it gets there.
     """
     connection, raw._connection = raw._connection, None
-    ending = _Ending(closed)
-    if not raw._running and connection is None:
-        ending.call_soon_threadsafe()
+    if not raw._running:
+        if closed is not None and not closed.done():
+            closed.set_result(None)
         return
     raw._running = False
     sentinel: Any = aiosqlite.core._STOP_RUNNING_SENTINEL
@@ -296,7 +305,7 @@ def _stop(
                 each.close()
         return sentinel
 
-    raw._tx.put_nowait((ending, close))
+    raw._tx.put_nowait((_Reply(closed), close))
     if hasattr(raw, "_stop_running"):  # aiosqlite before 0.22
         raw._tx.put_nowait(sentinel)
 
@@ -318,6 +327,7 @@ class SQLitePool(LegacyPool):
 
     def _set_up(self, options: PoolOptions) -> None:
         self._anchor: sqlite3.Connection | None = None
+        self._turn: dialect.WritingTurn | None = None
         super().__init__(SQLITE_DRIVER, self._open_file, options, keeps=0)
         # A subclass or program that replaced them is asked for each loan.
         cls = type(self)
@@ -347,6 +357,7 @@ class SQLitePool(LegacyPool):
             )
         if is_memory or not in_memory or is_shared:
             self._keeps = KEPT
+            self._turn = dialect.WritingTurn(float(self._arguments.get("timeout", 5.0)))
             await self.start()
 
     async def shut_down(self, timeout: float | None = None) -> None:
@@ -364,7 +375,7 @@ class SQLitePool(LegacyPool):
         await self.take_back_raw(connection)
 
     async def _open_file(self) -> RawConnection:
-        arguments = {"database": self._filename, **self._arguments}
+        arguments = {"database": self._filename, "turn": self._turn, **self._arguments}
         return await SQLITE_DRIVER.connect(self._url, arguments)
 
 
@@ -386,7 +397,7 @@ class SQLiteBackend(CommonBackend):
         self._own_pool = self._pool = self._idle_pool
 
     def _get_dialect(self) -> Dialect:
-        return make_dialect()
+        return dialect.make_dialect()
 
     async def connect(self) -> None:
         """Open a first connection, so that a file that cannot be opened fails here."""

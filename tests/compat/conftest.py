@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Iterator
+from typing import cast
 
 import pytest
 
@@ -40,7 +41,7 @@ def pytest_collection_modifyitems(config: pytest.Config, items: list[pytest.Item
 def _is_about_its_driver(item: pytest.Item) -> bool:
     if not isinstance(item, pytest.Function) or not hasattr(item, "callspec"):
         return True
-    case: DriverCase | None = item.callspec.params.get("driver")
+    case = cast("DriverCase | None", item.callspec.params.get("driver"))
     if case is None:
         return True
     marker = item.get_closest_marker("drivers")

@@ -91,7 +91,7 @@ async def test_is_connected_follows_connect_and_disconnect(make_database: MakeDa
 
 def test_positional_arguments_after_the_url_are_refused() -> None:
     with pytest.raises(TypeError):
-        Database("sqlite:///name", True)  # type: ignore[misc]  # the point of the test
+        Database("sqlite:///name", True)  # type: ignore[call-arg]  # the point
 
 
 def test_options_are_the_keywords_as_given() -> None:

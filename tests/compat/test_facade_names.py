@@ -106,9 +106,10 @@ async def test_connection_of_a_connection_is_its_backend(database: Any) -> None:
     connection = database.connection()
 
     assert isinstance(connection._connection, ConnectionBackend)
+    backend: Any = connection._connection
     async with connection:
-        assert connection._connection.raw_connection is connection.raw_connection
-        assert connection._connection._connection is not None
+        assert backend.raw_connection is connection.raw_connection
+        assert backend._connection is not None
 
 
 async def test_failing_acquire_leaves_the_connection_released(database: Any) -> None:

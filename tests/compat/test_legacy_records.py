@@ -131,7 +131,9 @@ def test_record_over_raw_values_of_postgresql_applies_type_decorators() -> None:
 
 
 @pytest.mark.parametrize(
-    "dialect", [pysqlite.dialect(), pymysql.dialect(), mssql.dialect()], ids=lambda d: d.name
+    "dialect",
+    [pysqlite.dialect(), pymysql.dialect(), mssql.dialect()],  # type: ignore[no-untyped-call]
+    ids=lambda dialect: dialect.name,
 )
 def test_record_of_another_dialect_takes_values_that_are_converted_already(dialect: Any) -> None:
     moment = datetime.datetime(2024, 2, 3, 4, 5, 6)

@@ -51,7 +51,8 @@ async def test_patched_by_the_module_of_the_class() -> None:
     with mock.patch("databases.core.Database.fetch_one", autospec=True) as patched:
         patched.return_value = {"id": 1}
 
-        assert await database.fetch_one("SELECT 1") == {"id": 1}
+        answer: Any = await database.fetch_one("SELECT 1")
+        assert answer == {"id": 1}
 
 
 async def test_object_with_the_spec_of_a_database() -> None:
@@ -143,6 +144,7 @@ async def test_attributes_can_be_added_to_a_database(database: Any) -> None:
 
 async def test_verbs_can_be_replaced_on_one_database(database: Database) -> None:
     with mock.patch.object(database, "fetch_all", mock.AsyncMock(return_value=["row"])):
-        assert await database.fetch_all("SELECT 1") == ["row"]
+        answer: Any = await database.fetch_all("SELECT 1")
+        assert answer == ["row"]
 
     assert len(await database.fetch_all("SELECT 1")) == 1

@@ -170,7 +170,8 @@ async def test_fetch_val_is_asked_with_the_column(connected: Database) -> None:
 
         assert await connected.fetch_val(BY_ID, column="text") == "answer"
 
-    assert "text" in [*fetch_val.await_args.args, *fetch_val.await_args.kwargs.values()]
+    call: Any = fetch_val.await_args
+    assert "text" in [*call.args, *call.kwargs.values()]
 
 
 async def test_rows_of_any_kind_reach_the_caller_untouched(connected: Database) -> None:

@@ -163,7 +163,8 @@ async def test_execute_many_takes_a_string(speaker: Database) -> None:
 async def test_iterate_is_an_asynchronous_generator_of_records(speaker: Database) -> None:
     rows = speaker.iterate(BY_ID)
 
-    assert inspect.isasyncgen(rows)
+    is_generator: bool = inspect.isasyncgen(rows)
+    assert is_generator
     assert [row["text"] async for row in rows] == ["first", "second", "third"]
 
 

@@ -52,7 +52,7 @@ class ThreadConnection(ConnectionBackend):
     def __init__(self, backend: ThreadBackend) -> None:
         self.backend = backend
         self.sqlite: sqlite3.Connection | None = None
-        self.dialect = pysqlite.dialect()  # type: ignore[no-untyped-call]  # SQLAlchemy's own
+        self.dialect = pysqlite.dialect()
 
     async def acquire(self) -> None:
         assert self.backend.running, "the backend does not run"

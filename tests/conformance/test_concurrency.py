@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import asyncio
+from typing import Any
 
 import pytest
 import sqlalchemy as sa
@@ -31,7 +32,7 @@ async def test_more_tasks_than_connections(make_database: MakeDatabase) -> None:
 async def test_more_transactions_than_connections(
     make_database: MakeDatabase, outside: Outside, driver: DriverCase
 ) -> None:
-    mode = {"mode": "immediate"} if driver.can("modes") else {}
+    mode: dict[str, Any] = {"mode": "immediate"} if driver.can("modes") else {}
     async with make_database(max_size=2) as database:
 
         async def work(key: int) -> None:
@@ -47,7 +48,7 @@ async def test_more_transactions_than_connections(
 async def test_queries_transactions_nesting_and_rollbacks_mixed(
     database: Database, outside: Outside, driver: DriverCase
 ) -> None:
-    mode = {"mode": "immediate"} if driver.can("modes") else {}
+    mode: dict[str, Any] = {"mode": "immediate"} if driver.can("modes") else {}
 
     async def work(key: int) -> None:
         kind = key % 4
@@ -83,7 +84,7 @@ async def test_each_task_gets_its_own_rows(database: Database, outside: Outside)
         rows = await database.fetch_all(
             "SELECT balance FROM accounts WHERE id IN :ids ORDER BY id", {"ids": [key, 49]}
         )
-        return row["balance"] == key * 7 and rows[0]["balance"] == key * 7
+        return bool(row["balance"] == key * 7 and rows[0]["balance"] == key * 7)
 
     assert all(await within(asyncio.gather(*(read(key) for key in range(50))), 30))
 
@@ -160,7 +161,7 @@ async def test_counting_with_row_locks_loses_nothing(
     make_database: MakeDatabase, outside: Outside, driver: DriverCase
 ) -> None:
     outside.insert(accounts, {"id": 1, "balance": 0})
-    mode = {"mode": "immediate"} if driver.can("modes") else {}
+    mode: dict[str, Any] = {"mode": "immediate"} if driver.can("modes") else {}
     async with make_database(max_size=5) as database:
 
         async def increase() -> None:

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from typing import Any
+
 import pytest
 import sqlalchemy as sa
 
@@ -68,7 +70,12 @@ async def test_rows_of_different_keys_are_all_or_nothing_together(
     database: Database, outside: Outside, driver: DriverCase
 ) -> None:
     """Rows of different keys cannot be one bulk call: the transaction must hold them together."""
-    rows = [{"code": "a"}, {"id": 500, "code": "b"}, {"code": "c"}, {"id": 501, "code": "a"}]
+    rows: list[dict[str, Any]] = [
+        {"code": "a"},
+        {"id": 500, "code": "b"},
+        {"code": "c"},
+        {"id": 501, "code": "a"},
+    ]
 
     with pytest.raises(driver.integrity_error):
         await database.execute_many(codes.insert(), rows)
@@ -190,7 +197,7 @@ async def test_an_unknown_column_in_any_row_is_an_error(
 
 
 async def test_nulls_and_values_may_alternate(database: Database, outside: Outside) -> None:
-    rows = [{"text": None}, {"text": "a"}, {"text": None}]
+    rows: list[dict[str, Any]] = [{"text": None}, {"text": "a"}, {"text": None}]
 
     await database.execute_many(notes.insert(), rows)
     await database.execute_many("INSERT INTO notes (text) VALUES (:text)", rows)

@@ -268,6 +268,6 @@ async def test_closing_in_another_task(database: Database) -> None:
     generator = database.iterate(QUERY)
     await anext(generator)
 
-    await asyncio.create_task(generator.aclose())  # type: ignore[arg-type]  # a coroutine
+    await asyncio.create_task(generator.aclose())
 
     assert await database.fetch_val("SELECT 1") == 1

@@ -5,6 +5,7 @@ from __future__ import annotations
 import asyncio
 import inspect
 import itertools
+from typing import Any
 
 import pytest
 import sqlalchemy as sa
@@ -182,7 +183,7 @@ async def test_200_tasks_through_one_function_keep_the_sum(
     make_database: MakeDatabase, outside: Outside, driver: DriverCase
 ) -> None:
     outside.insert(accounts, *({"id": key, "balance": 100} for key in range(10)))
-    mode = {"mode": "immediate"} if driver.can("modes") else {}
+    mode: dict[str, Any] = {"mode": "immediate"} if driver.can("modes") else {}
     refused = itertools.count()
     async with make_database() as database:
 

@@ -5,6 +5,7 @@ from __future__ import annotations
 import asyncio
 import pathlib
 import urllib.parse
+from typing import Any
 
 import pytest
 import sqlalchemy as sa
@@ -44,7 +45,7 @@ async def test_every_form_finds_its_driver(
 async def test_every_form_serves_a_shared_decorator(
     make_database: MakeDatabase, outside: Outside, driver: DriverCase
 ) -> None:
-    mode = {"mode": "immediate"} if driver.can("modes") else {}
+    mode: dict[str, Any] = {"mode": "immediate"} if driver.can("modes") else {}
     for number, form in enumerate(forms(driver, outside.url)):
         async with make_database(form) as database:
 

@@ -6,7 +6,7 @@ import asyncio
 import contextlib
 import time
 from collections.abc import AsyncIterator, Awaitable, Callable
-from typing import Any
+from typing import Any, Protocol
 
 import sqlalchemy as sa
 
@@ -107,12 +107,19 @@ async def write(target: Any, text: str) -> None:
     await target.execute(INSERT, {"text": text, "completed": True})
 
 
-def texts(outside: Outside) -> list[str]:
+class Readable(Protocol):
+    """What shows the committed rows: an `Outside`, a private server."""
+
+    def column(self, column: sa.Column[Any]) -> list[Any]:
+        """List the committed values of *column*."""
+
+
+def texts(outside: Readable) -> list[str]:
     """List what was written, as others see it."""
     return [str(text) for text in outside.column(notes.c.text)]
 
 
-async def works(database: databases.Database, outside: Outside, seconds: float = 2.0) -> None:
+async def works(database: databases.Database, outside: Readable, seconds: float = 2.0) -> None:
     """Raise ``AssertionError`` unless *database* serves in time and keeps what it is given."""
 
     async def use() -> None:

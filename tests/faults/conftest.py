@@ -11,8 +11,8 @@ from tests.conftest import Outsides, time_limit
 from tests.faults.score import Score
 from tests.support.drivers import NO_SERVERS, DriverCase, skip_reason
 
-TIME_LIMIT = 300
-"""Longest time, in seconds, that one test of a fault may take: a sweep has many points."""
+TIME_LIMIT = 60
+"""Longest time, in seconds, that a test may take, unless its mark `time_limit` gives it more."""
 
 SCORE = pytest.StashKey[Score]()
 
@@ -22,7 +22,8 @@ KINDS = {"fault": "faults survived", "law": "laws held"}
 
 
 def pytest_configure(config: pytest.Config) -> None:
-    """Register the marks of the tests that are counted."""
+    """Register the marks of these tests."""
+    config.addinivalue_line("markers", "time_limit(seconds): longer than the usual limit")
     for mark, name in KINDS.items():
         config.addinivalue_line("markers", f"{mark}: counted as one of the {name}")
 
@@ -67,7 +68,8 @@ def driver(request: pytest.FixtureRequest, outsides: Outsides) -> Iterator[Drive
     case = outsides.complete(case)
     if reason := skip_reason(case, request.node):
         pytest.skip(reason)
-    with time_limit(TIME_LIMIT):
+    marker = request.node.get_closest_marker("time_limit")
+    with time_limit(marker.args[0] if marker else TIME_LIMIT):
         yield case
 
 

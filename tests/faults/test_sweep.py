@@ -17,6 +17,8 @@ MODES = [
     pytest.param(Mode.GOING_ON, marks=pytest.mark.thorough),
 ]
 
+pytestmark = pytest.mark.time_limit(300)
+
 
 @pytest.mark.parametrize("mode", MODES, ids=lambda mode: mode.value.replace(" ", "_"))
 @pytest.mark.parametrize("operation", OPERATIONS, ids=str)

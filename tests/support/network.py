@@ -75,7 +75,7 @@ class Network:
 
     def drop(self) -> None:
         """Reset the connections that there are."""
-        self._do(lambda: [link.reset() for link in list(self._links)])
+        self._do(lambda: list(map(_Link.reset, list(self._links))))
 
     def delay(self, seconds: float) -> None:
         """Keep every byte for *seconds*."""

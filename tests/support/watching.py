@@ -54,9 +54,7 @@ class Ledger:
     def problems(self, outside: Outside) -> list[str]:
         """Say what is wrong in the database, as others see it."""
         found: Mapping[str, int] = dict(
-            outside.rows(  # type: ignore[arg-type]  # the rows are pairs
-                sa.select(notes.c.text, sa.func.count()).group_by(notes.c.text)
-            )
+            outside.rows(sa.select(notes.c.text, sa.func.count()).group_by(notes.c.text))
         )
         wrong = [f"rows of nobody: {group!r}" for group in found if group not in self._sizes]
         for group, size in self._sizes.items():

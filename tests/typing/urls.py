@@ -14,7 +14,7 @@ url = DatabaseURL("postgresql+asyncpg://user:password@localhost:5432/database?ss
 DatabaseURL(url)
 DatabaseURL(sa.make_url("sqlite://"))
 
-assert_type(__version__, str)
+version: str = __version__
 assert_type(url.components, SplitResult)
 assert_type(url.scheme, str)
 assert_type(url.dialect, str)

@@ -26,7 +26,7 @@ def test_parts_of_a_full_url() -> None:
     assert (url.hostname, url.port) == ("localhost", 5432)
     assert url.netloc == "user:pa%40ss@Localhost:5432"
     assert url.database == "my db"
-    assert url.options == {"a": "2"}
+    assert url.options == {"a": "2", "b": ""}
     assert url.components.path == "/my%20db"
     assert url.components.query == "a=1&a=2&b="
     assert str(url) == FULL

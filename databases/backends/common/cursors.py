@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import asyncio
 import weakref
-from collections.abc import Mapping, Sequence
+from collections.abc import Awaitable, Mapping, Sequence
 from typing import Any, NamedTuple
 
 from databases.backends.common.driver import (
@@ -18,7 +18,7 @@ from databases.backends.common.driver import (
 from databases.backends.common.plans import Plan
 from databases.urls import DatabaseURL
 
-__all__ = ["CursorDriver", "CursorStream", "Peer"]
+__all__ = ["CursorDriver", "CursorStream", "Peer", "heeding", "names_of"]
 
 EMPTY = Fetched((), ())
 
@@ -40,6 +40,10 @@ class CursorDriver:
 
     def __init__(self) -> None:
         self._peers: weakref.WeakKeyDictionary[Any, Peer] = weakref.WeakKeyDictionary()
+
+    def fileno(self, raw: RawConnection) -> int:
+        """Return the file descriptor of the socket."""
+        return int(raw.fileno())
 
     def can_recover(self, raw: RawConnection) -> bool:
         """A cancelled statement leaves these drivers out of step."""
@@ -127,6 +131,22 @@ class CursorStream:
     def abandon(self) -> bool:
         """Give the rest up."""
         return self._goes_on or self._is_exhausted
+
+
+async def heeding(work: Awaitable[Any]) -> Any:
+    """Await *work* and heed a cancellation that met its result.
+
+    These drivers wait by ``asyncio.wait_for``, which on Python 3.11 may
+    swallow it.
+    """
+    task: Any = asyncio.current_task()
+    if not hasattr(task, "cancelling"):
+        return await work
+    before = task.cancelling()
+    result = await work
+    if task.cancelling() > before:
+        raise asyncio.CancelledError
+    return result
 
 
 def names_of(cursor: Any) -> tuple[str, ...]:

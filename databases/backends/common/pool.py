@@ -9,72 +9,26 @@ clean by then is terminated.
 from __future__ import annotations
 
 import asyncio
-import contextvars
-import enum
 import time
 import weakref
-from collections import deque
-from collections.abc import Awaitable, Callable, Coroutine
-from dataclasses import dataclass
+from collections.abc import Awaitable, Callable
 from typing import Any
 
+from databases.backends.common.cleaning import Background, called, close, make_clean, within
 from databases.backends.common.driver import Driver, RawConnection
 from databases.backends.common.options import PoolOptions
+from databases.backends.common.slots import PoolStats, Slot, SlotState
+from databases.backends.common.waiting import WaitingLine
 from databases.errors import InterfaceError, NotConnectedError, PoolTimeoutError
 from databases.events import logger
 
-__all__ = ["Pool", "PoolStats", "Slot", "SlotState", "within"]
+__all__ = ["Pool"]
 
 
 PING_AFTER = 1.0
 """Seconds of idleness after which a connection is asked for a sign of life."""
-WARN_AFTER = 30.0
-"""Seconds of waiting after which the holders of connections are logged."""
 CLOSE_TIMEOUT = 10.0
 """Seconds that closing waits for connections that are still lent."""
-
-
-class SlotState(enum.Enum):
-    """Where a connection is."""
-
-    IDLE = "idle"  # in the pool, clean
-    LENT = "lent"  # with somebody
-    CLEANING = "cleaning"  # given back, being made clean
-    GONE = "gone"  # no longer the pool's
-
-
-class Slot:
-    """A place in the pool and the raw connection in it."""
-
-    __slots__ = ("changed", "holder", "in_doubt", "lent", "loans", "opened", "raw", "since")
-    __slots__ += ("__weakref__", "state")
-
-    def __init__(self, raw: RawConnection) -> None:
-        self.raw = raw
-        self.state = SlotState.IDLE
-        self.changed = False
-        """Whether the session's state may have been changed during this loan."""
-        self.in_doubt = False
-        """Whether a statement was given up before its end."""
-        self.loans = 0
-        self.opened = self.since = time.monotonic()
-        self.holder: weakref.ref[asyncio.Task[Any]] | None = None
-
-
-@dataclass(frozen=True, slots=True)
-class PoolStats:
-    """Connections and waiting tasks at one moment."""
-
-    size: int
-    """Open connections, lent ones and those being cleaned included."""
-    idle: int
-    in_use: int
-    cleaning: int
-    opening: int
-    waiting: int
-    """Tasks that wait for a connection."""
-    min_size: int
-    max_size: int | None
 
 
 class Pool:
@@ -99,11 +53,10 @@ class Pool:
         self._loop: asyncio.AbstractEventLoop | None = None
         self._slots: set[Slot] = set()
         self._idle: list[Slot] = []
-        self._waiters: deque[asyncio.Future[Slot]] = deque()
-        self._tasks: set[asyncio.Task[Any]] = set()
+        self._line = WaitingLine(holders=self._holders, take_back=self.take_back)
+        self._work = Background()
         self._opening = 0
         self._cleaning = 0
-        self._waiting = 0
         self._is_closing = False
         self._returned: asyncio.Future[None] | None = None
         self._expiry: asyncio.TimerHandle | None = None
@@ -122,13 +75,13 @@ class Pool:
         self._loop = asyncio.get_running_loop()
         try:
             for _ in range(self._options.min_size):
-                task = self._spawn(self._open())
+                task = self._work.start(self._open())
                 self._file(await _shielded(task))
         except BaseException:
             self._is_closing = True
             for slot in list(self._slots):
                 self._drop(slot)
-            await self._finish_tasks(self._options.cleanup_timeout)
+            await self._work.finish(self._options.cleanup_timeout)
             raise
 
     def lend_now(self) -> Slot | None:
@@ -140,7 +93,7 @@ class Pool:
         now = time.monotonic()
         if not self._driver.is_usable(slot.raw) or self._has_expired(slot, now):
             return None
-        if self._pings and now - slot.since > self._ping_after:
+        if slot.news(0) or (self._pings and now - slot.since > self._ping_after):
             return None
         if self._loop is not _running_loop():
             self._refuse_loop()
@@ -186,7 +139,7 @@ class Pool:
         ):
             slot.state = SlotState.CLEANING
             self._cleaning += 1
-            return self._spawn(self._clean(slot))
+            return self._work.start(self._clean(slot))
         else:
             self._file(slot, now)
         return None
@@ -195,6 +148,11 @@ class Pool:
         """Close a lent connection that cannot be trusted; its place is free at once."""
         if slot.state is SlotState.LENT:
             self._drop(slot, cancel=cancel)
+
+    @property
+    def cleanup_timeout(self) -> float:
+        """Seconds that clean-up of a connection may take."""
+        return self._options.cleanup_timeout
 
     @property
     def is_exhausted(self) -> bool:
@@ -212,7 +170,7 @@ class Pool:
             in_use=size - idle - self._cleaning,
             cleaning=self._cleaning,
             opening=self._opening,
-            waiting=self._waiting,
+            waiting=self._line.count,
             min_size=self._options.min_size,
             max_size=self._options.max_size,
         )
@@ -226,7 +184,7 @@ class Pool:
         those that are still lent then are terminated, and named in the log.
         """
         self._is_closing = True
-        self._fail_waiters()
+        self._line.fail_all(_disconnected)
         for slot in list(self._idle):
             self._drop(slot)
         patience = CLOSE_TIMEOUT if timeout is None else timeout
@@ -243,22 +201,19 @@ class Pool:
                 logger.warning(
                     "%d connection(s) were still in use when the database was disconnected, by %s",
                     len(held),
-                    ", ".join(sorted(_holder_name(slot) for slot in held)),
+                    ", ".join(sorted(slot.holder_name for slot in held)),
                 )
             for slot in list(self._slots):
                 self._drop(slot, cancel=True)
-            await self._finish_tasks(
-                max(deadline - time.monotonic(), self._options.cleanup_timeout)
-            )
+            await self._work.finish(max(deadline - time.monotonic(), self._options.cleanup_timeout))
         finally:
             self.shut_down_now()
 
     def shut_down_now(self) -> None:
         """Close every connection at once, without a word to the server."""
         self._is_closing = True
-        self._fail_waiters()
-        for task in list(self._tasks):
-            task.cancel()
+        self._line.fail_all(_disconnected)
+        self._work.cancel()
         for slot in list(self._slots):
             self._forget(slot)
             self._driver.terminate(slot.raw)
@@ -287,45 +242,23 @@ class Pool:
         while self._idle:
             slot = self._idle.pop()
             if self._driver.is_usable(slot.raw) and not self._has_expired(slot, now):
-                idle_for = now - slot.since
+                is_doubtful = slot.news(0) or (self._pings and now - slot.since > self._ping_after)
                 self._lend(slot, now)
-                if self._pings and idle_for > self._ping_after:
-                    slot.in_doubt = True  # until it has answered
+                slot.in_doubt = bool(is_doubtful)  # until it has answered
                 return slot
             self._drop(slot)
         return None
 
     async def _wait(self, timeout: float | None) -> Slot:
         options = self._options
-        timeout = options.acquire_timeout if timeout is None else timeout
-        if options.max_waiting is not None and self._waiting >= options.max_waiting:
-            if self.is_exhausted:
-                raise PoolTimeoutError(
-                    f"cannot acquire a connection: {self._waiting} tasks wait already; "
-                    "raise max_waiting or max_size"
-                )
-        loop = asyncio.get_running_loop()
-        waiter: asyncio.Future[Slot] = loop.create_future()
-        alarms = [loop.call_later(WARN_AFTER, self._warn_waiting)]
-        if timeout is not None:
-            alarms.append(loop.call_later(timeout, self._time_out, waiter, timeout))
-        self._waiters.append(waiter)
-        self._waiting += 1
-        self._balance()
-        try:
-            slot = await waiter
-        except BaseException:
-            if waiter.cancelled() or not waiter.done():
-                waiter.cancel()
-            elif waiter.exception() is None:
-                # The connection arrived in the very step in which the task
-                # was cancelled: without this its place would be lost.
-                self.take_back(waiter.result())
-            raise
-        finally:
-            self._waiting -= 1
-            for alarm in alarms:
-                alarm.cancel()
+        most = options.max_waiting
+        if most is not None and self._line.count >= most and self.is_exhausted:
+            raise PoolTimeoutError(
+                f"cannot acquire a connection: {most} tasks wait already; "
+                "raise max_waiting or max_size"
+            )
+        patience = options.acquire_timeout if timeout is None else timeout
+        slot = await self._line.wait(patience, self._balance)
         self._lend(slot, time.monotonic())
         return slot
 
@@ -340,7 +273,7 @@ class Pool:
                 slot.in_doubt = False
             for hook in (self._options.setup, self._options.on_acquire):
                 if hook is not None:
-                    await _called(hook, slot.raw)
+                    await called(hook, slot.raw)
         except BaseException:
             slot.in_doubt = True
             self.discard(slot)
@@ -350,13 +283,10 @@ class Pool:
     def _file(self, slot: Slot, now: float | None = None) -> None:
         """Give *slot* to the first task that waits, or keep it."""
         slot.since = time.monotonic() if now is None else now
+        slot.state = SlotState.LENT
+        if self._line.hand(slot):
+            return
         slot.state = SlotState.IDLE
-        while self._waiters:
-            waiter = self._waiters.popleft()
-            if not waiter.done():
-                slot.state = SlotState.LENT
-                waiter.set_result(slot)
-                return
         if self._is_closing or (self._keeps is not None and len(self._idle) >= self._keeps):
             self._drop(slot)
             return
@@ -371,23 +301,25 @@ class Pool:
         limit = self._options.max_size
         # A connection that is being cleaned is as good as free: a new one
         # would not see, for example, what a sequence of queries left behind.
-        needed = sum(not w.done() for w in self._waiters) if len(self._waiters) < 50 else 50
-        needed -= self._opening + self._cleaning
+        needed = self._line.unserved() - self._opening - self._cleaning
         while needed > 0 and (limit is None or len(self._slots) + self._opening < limit):
             self._opening += 1
             needed -= 1
-            self._spawn(self._open_for_waiter())
+            self._work.start(self._open_for_waiter())
 
     async def _open(self) -> Slot:
         raw = await self._open_connection()
         try:
             for hook in (self._options.init, self._options.on_connect):
                 if hook is not None:
-                    await _called(hook, raw)
+                    await called(hook, raw)
         except BaseException:
             self._driver.terminate(raw)
             raise
-        slot = Slot(raw)
+        if self._is_closing:  # meanwhile, and nobody waits for it any more
+            self._driver.terminate(raw)
+            raise NotConnectedError("DatabaseBackend is not running: the pool is closed; connect()")
+        slot = Slot(raw, self._driver.fileno(raw))
         self._slots.add(slot)
         return slot
 
@@ -396,14 +328,7 @@ class Pool:
             slot = await self._open()
         except BaseException as error:
             self._opening -= 1
-            while self._waiters:
-                waiter = self._waiters.popleft()
-                if not waiter.done():
-                    if isinstance(error, asyncio.CancelledError):
-                        waiter.cancel()
-                    else:
-                        waiter.set_exception(error)
-                    break
+            self._line.fail_first(error)
             self._balance()
             if not isinstance(error, Exception):
                 raise
@@ -414,7 +339,9 @@ class Pool:
     async def _clean(self, slot: Slot) -> None:
         is_clean = False
         try:
-            is_clean = await within(self._options.cleanup_timeout, self._make_clean(slot))
+            is_clean = await within(
+                self._options.cleanup_timeout, make_clean(self._driver, slot, self._options)
+            )
         finally:
             self._cleaning -= 1
             self._tell_returned()
@@ -431,20 +358,6 @@ class Pool:
                 self._driver.terminate(slot.raw)
                 self._balance()
 
-    async def _make_clean(self, slot: Slot) -> None:
-        driver, raw, reset = self._driver, slot.raw, self._options.reset
-        if slot.in_doubt:
-            driver.interrupt(raw)
-            await driver.recover(raw)
-        if driver.in_transaction(raw):
-            await driver.rollback(raw)
-        if callable(reset):
-            await _called(reset, raw)
-        elif slot.changed or slot.in_doubt or reset == "always":
-            await driver.reset(raw)
-        if self._options.on_release is not None:
-            await _called(self._options.on_release, raw)
-
     def _drop(self, slot: Slot, *, cancel: bool = False) -> asyncio.Task[Any] | None:
         """Part with *slot* now and close its connection in the background."""
         self._forget(slot)
@@ -452,7 +365,9 @@ class Pool:
             self._driver.terminate(slot.raw)
             self._balance()
             return None
-        closing = self._spawn(self._close(slot.raw, cancel=cancel))
+        closing = self._work.start(
+            close(self._driver, slot.raw, cancel=cancel, patience=self._options.cleanup_timeout)
+        )
         self._balance()
         return closing
 
@@ -466,16 +381,6 @@ class Pool:
     def _tell_returned(self) -> None:
         if self._returned is not None and not self._returned.done():
             self._returned.set_result(None)
-
-    async def _close(self, raw: RawConnection, *, cancel: bool) -> None:
-        driver, patience = self._driver, self._options.cleanup_timeout
-        try:
-            if cancel and driver.is_usable(raw):
-                await within(patience, driver.cancel(raw))
-            elif driver.is_usable(raw):
-                await within(patience, driver.close(raw))
-        finally:
-            driver.terminate(raw)
 
     def _lent_to_others(self, own: asyncio.Task[Any] | None) -> list[Slot]:
         return [
@@ -505,36 +410,9 @@ class Pool:
         if self._idle:
             self._expiry = self._loop.call_later(max_idle, self._expire)
 
-    def _time_out(self, waiter: asyncio.Future[Slot], timeout: float) -> None:
-        if not waiter.done():
-            waiter.set_exception(
-                PoolTimeoutError(
-                    f"cannot acquire a connection: none became free within {timeout:g} s, held by "
-                    f"{self._holders()}; release connections sooner or raise max_size"
-                )
-            )
-
-    def _warn_waiting(self) -> None:
-        logger.warning(
-            "a task waits for a connection for %g s; they are held by %s",
-            WARN_AFTER,
-            self._holders(),
-        )
-
     def _holders(self) -> str:
         lent = [slot for slot in self._slots if slot.state is SlotState.LENT]
-        return ", ".join(sorted(_holder_name(slot) for slot in lent)) or "nobody"
-
-    def _fail_waiters(self) -> None:
-        while self._waiters:
-            waiter = self._waiters.popleft()
-            if not waiter.done():
-                waiter.set_exception(
-                    NotConnectedError(
-                        "DatabaseBackend is not running: it was disconnected while the task "
-                        "waited for a connection; connect() first"
-                    )
-                )
+        return ", ".join(sorted(slot.holder_name for slot in lent)) or "nobody"
 
     def _refuse_loop(self) -> None:
         if self._loop is None:  # not started: connections do not outlive their loan
@@ -544,50 +422,16 @@ class Pool:
             "connect() and disconnect() on the loop that runs the queries"
         )
 
-    def _spawn(self, work: Coroutine[Any, Any, Any]) -> asyncio.Task[Any]:
-        # An empty context: the pool's work is in nobody's transaction.
-        loop = asyncio.get_running_loop()
-        task = contextvars.Context().run(loop.create_task, work)
-        self._tasks.add(task)
-        task.add_done_callback(self._task_done)
-        return task
-
-    def _task_done(self, task: asyncio.Task[Any]) -> None:
-        self._tasks.discard(task)
-        if not task.cancelled() and task.exception() is not None:
-            logger.debug("work on a pooled connection failed", exc_info=task.exception())
-
     async def finish(self, timeout: float | None = None) -> None:
         """Wait, for *timeout* seconds at most, until nothing is being closed or cleaned."""
-        await self._finish_tasks(self._options.cleanup_timeout if timeout is None else timeout)
-
-    async def _finish_tasks(self, timeout: float) -> None:
-        tasks = self._tasks - {asyncio.current_task()}
-        if tasks:
-            await asyncio.wait(tasks, timeout=timeout)
+        await self._work.finish(self._options.cleanup_timeout if timeout is None else timeout)
 
 
-async def within(seconds: float, work: Awaitable[Any]) -> bool:
-    """Await *work* up to *seconds*; tell whether it ended in time and well.
-
-    What it raised is logged at DEBUG. Work that is late is cancelled and left
-    behind: the caller closes what it works on.
-    """
-    task = asyncio.ensure_future(work)
-    try:
-        await asyncio.wait({task}, timeout=seconds)
-    except BaseException:
-        task.cancel()
-        raise
-    if not task.done():
-        task.cancel()
-        return False
-    if task.cancelled():
-        return False
-    if task.exception() is not None:
-        logger.debug("clean-up of a connection failed", exc_info=task.exception())
-        return False
-    return True
+def _disconnected() -> NotConnectedError:
+    return NotConnectedError(
+        "DatabaseBackend is not running: it was disconnected while the task "
+        "waited for a connection; connect() first"
+    )
 
 
 async def _shielded(task: asyncio.Task[Slot]) -> Slot:
@@ -599,19 +443,8 @@ async def _shielded(task: asyncio.Task[Slot]) -> Slot:
         raise
 
 
-async def _called(hook: Callable[..., Any], raw: RawConnection) -> None:
-    result = hook(raw)
-    if asyncio.iscoroutine(result) or isinstance(result, asyncio.Future):
-        await result
-
-
 def _running_loop() -> asyncio.AbstractEventLoop | None:
     try:
         return asyncio.get_running_loop()
     except RuntimeError:
         return None
-
-
-def _holder_name(slot: Slot) -> str:
-    task = slot.holder() if slot.holder is not None else None
-    return "a task that has ended" if task is None else f"task {task.get_name()!r}"

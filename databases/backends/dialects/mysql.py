@@ -9,7 +9,7 @@ from typing import Any
 from sqlalchemy.dialects.mysql.pymysql import MySQLDialect_pymysql
 from sqlalchemy.engine.interfaces import Dialect
 
-from databases.backends.common.cursors import CursorDriver, CursorStream, Peer
+from databases.backends.common.cursors import CursorDriver, CursorStream, Peer, heeding
 from databases.backends.common.driver import Arguments, RawConnection, Stream
 from databases.backends.common.tls import MAY_DECLINE
 from databases.backends.dialects.postgresql import read_isolation, refuse_unknown
@@ -76,12 +76,12 @@ class MySQLDriver(CursorDriver):
         given = dict(arguments)
         may_decline = given.pop(MAY_DECLINE, False)
         try:
-            raw = await self.open(url, given)
+            raw = await self._heeded(url, given)
         except self.errors.OperationalError as error:
             # asyncmy begins to encrypt without asking whether the server can.
             if not may_decline or not isinstance(error.__context__, ssl.SSLError):
                 raise
-            return await self.open(url, {**given, "ssl": None})
+            return await self._heeded(url, {**given, "ssl": None})
         if given.get("ssl") is not None and not may_decline and not _is_encrypted(raw):
             self.terminate(raw)
             raise self.errors.OperationalError(
@@ -89,13 +89,36 @@ class MySQLDriver(CursorDriver):
             )
         return raw
 
+    async def _heeded(self, url: DatabaseURL, arguments: Mapping[str, Any]) -> RawConnection:
+        opened: list[RawConnection] = []
+
+        async def open_connection() -> None:
+            opened.append(await self.open(url, arguments))
+
+        try:
+            await heeding(open_connection())
+        except BaseException:
+            for raw in opened:
+                self.terminate(raw)
+            raise
+        return opened[0]
+
     async def open(self, url: DatabaseURL, arguments: Mapping[str, Any]) -> RawConnection:
         """Open a connection by the driver's ``connect()``."""
         raise NotImplementedError
 
     def terminate(self, raw: RawConnection) -> None:
         """Close the socket."""
+        result = getattr(raw, "_result", None)
+        if result is not None:
+            result.unbuffered_active = False  # else its end is asked of a closed socket
         raw.close()
+
+    def fileno(self, raw: RawConnection) -> int:
+        """Return the file descriptor of the socket."""
+        transport = getattr(raw, "_transport", None) or getattr(raw, "_writer", None)
+        socket = None if transport is None else transport.get_extra_info("socket")
+        return -1 if socket is None else int(socket.fileno())
 
     async def connect(self, url: DatabaseURL, arguments: Mapping[str, Any]) -> RawConnection:
         """Open a connection and note how to cancel what it runs."""

@@ -1,14 +1,151 @@
-"""SQLAlchemy's SQLite dialect, as aiosqlite wants it."""
+"""SQLAlchemy's SQLite dialect, and what runs on a connection's thread.
+
+Each function is one hop to the thread: execute, fetch and close together.
+"""
 
 from __future__ import annotations
+
+import asyncio
+import sqlite3
+from collections import deque
+from typing import Any
 
 from sqlalchemy.dialects.sqlite.pysqlite import SQLiteDialect_pysqlite
 from sqlalchemy.engine.interfaces import Dialect
 
-__all__ = ["make_dialect"]
+from databases.backends.common.cursors import EMPTY, names_of
+from databases.backends.common.driver import Fetched, Outcome, Row
+
+__all__ = [
+    "WritingTurn",
+    "execute",
+    "execute_many",
+    "fetch",
+    "fetch_first",
+    "fetch_many",
+    "make_dialect",
+    "roll_back",
+    "run",
+]
 
 
 def make_dialect() -> Dialect:
     """Return the dialect of the SQLite driver."""
     dialect: Dialect = SQLiteDialect_pysqlite(paramstyle="qmark")
     return dialect
+
+
+def fetch(connection: sqlite3.Connection, sql: str, args: Any) -> Fetched:
+    """Run *sql* and read every row."""
+    cursor = connection.execute(sql, args)
+    if cursor.description is None:
+        return EMPTY
+    return Fetched(names_of(cursor), cursor.fetchall())
+
+
+def fetch_many(cursor: sqlite3.Cursor, size: int) -> list[Any]:
+    """Read the next rows; the end closes the cursor."""
+    rows = cursor.fetchmany(size)
+    if not rows:
+        cursor.close()
+    return rows
+
+
+def fetch_first(connection: sqlite3.Connection, sql: str, args: Any) -> Fetched:
+    """Run *sql* and read its first row."""
+    cursor = connection.execute(sql, args)
+    if cursor.description is None:
+        return EMPTY
+    row = cursor.fetchone()
+    found = EMPTY if row is None else Fetched(names_of(cursor), (row,))
+    cursor.close()  # an unfinished SELECT would keep its lock
+    return found
+
+
+def execute(connection: sqlite3.Connection, sql: str, args: Any, returns_rows: bool) -> Outcome:
+    """Run *sql*, or every statement of a script, for its effect."""
+    try:
+        cursor = connection.execute(sql, args)
+    except (sqlite3.ProgrammingError, sqlite3.Warning) as error:
+        if args or "one statement" not in str(error):
+            raise
+        for statement in _statements(sql):
+            cursor = connection.execute(statement)
+    row: Row | None = None
+    names: tuple[str, ...] = ()
+    # Of a SELECT, the row count alone is told.
+    if returns_rows and cursor.description and not sql.lstrip()[:6].lower().startswith("select"):
+        row, names = cursor.fetchone(), names_of(cursor)
+        cursor.fetchall()  # RETURNING acts on every row
+    outcome = Outcome(row, names, cursor.rowcount, cursor.lastrowid)
+    cursor.close()
+    return outcome
+
+
+def execute_many(connection: sqlite3.Connection, sql: str, rows: Any) -> None:
+    """Run *sql* once per row."""
+    connection.executemany(sql, rows).close()
+
+
+def run(connection: sqlite3.Connection, sql: str) -> None:
+    """Run a statement that has neither parameters nor rows."""
+    connection.execute(sql).close()
+
+
+def roll_back(connection: sqlite3.Connection) -> None:
+    """Roll back, unless SQLite has done so."""
+    if connection.in_transaction:
+        connection.execute("ROLLBACK").close()
+
+
+def _statements(script: str) -> list[str]:
+    """Return the statements of *script*, cut where SQLite says one is complete."""
+    statements: list[str] = []
+    start = 0
+    for end, character in enumerate(script, 1):
+        if character == ";" and sqlite3.complete_statement(script[start:end]):
+            statements.append(script[start:end])
+            start = end
+    return [*statements, script[start:]] if script[start:].strip() else statements
+
+
+class WritingTurn:
+    """Lets the writers of one pool take turns.
+
+    SQLite has one writer at a time and lets the others poll, which starves
+    some of them when there are hundreds. It is asked all the same: another
+    process may write, and after *patience* seconds nobody waits here.
+    """
+
+    def __init__(self, patience: float) -> None:
+        self._patience = patience
+        self._writer: Any = None
+        self._line: deque[tuple[asyncio.Future[None], Any]] = deque()
+
+    async def take(self, raw: Any) -> None:
+        """Wait until *raw* may write, and until then hold no lock of SQLite's."""
+        if self._writer is None:
+            self._writer = raw
+        if self._writer is raw:
+            return
+        turn: asyncio.Future[None] = asyncio.get_running_loop().create_future()
+        self._line.append((turn, raw))
+        try:
+            await asyncio.wait({turn}, timeout=self._patience)
+        except BaseException:
+            self.give(raw)
+            raise
+        finally:
+            turn.cancel()
+
+    def give(self, raw: Any) -> None:
+        """Let the next one write; does nothing when it is not *raw*'s turn."""
+        if self._writer is not raw:
+            return
+        self._writer = None
+        while self._line:
+            turn, following = self._line.popleft()
+            if not turn.done():
+                self._writer = following
+                turn.set_result(None)
+                return

@@ -1,0 +1,116 @@
+"""Cleaning: what the pool does with a connection that it got back, under a deadline."""
+
+from __future__ import annotations
+
+import asyncio
+import contextvars
+import time
+from collections.abc import Awaitable, Callable, Coroutine
+from typing import Any
+
+from databases.backends.common.driver import Driver, RawConnection
+from databases.backends.common.options import PoolOptions
+from databases.backends.common.slots import Slot
+from databases.events import logger
+
+__all__ = ["Background", "called", "close", "make_clean", "within"]
+
+FAREWELL = 0.5
+"""Seconds that work which was cancelled for being late has to end."""
+
+
+class Background:
+    """Work that nobody waits for, and that is kept track of until it ends."""
+
+    def __init__(self) -> None:
+        self._tasks: set[asyncio.Task[Any]] = set()
+
+    def start(self, work: Coroutine[Any, Any, Any]) -> asyncio.Task[Any]:
+        """Run *work* in a task of its own."""
+        # An empty context: the pool's work is in nobody's transaction.
+        create_task = asyncio.get_running_loop().create_task
+        task: asyncio.Task[Any] = contextvars.Context().run(create_task, work)
+        self._tasks.add(task)
+        task.add_done_callback(self._done)
+        return task
+
+    async def finish(self, timeout: float) -> None:
+        """Wait up to *timeout* seconds until nothing is left to do."""
+        deadline = time.monotonic() + timeout
+        # What is finished may leave more to do: a connection that was being
+        # opened, for example, is closed.
+        while tasks := self._tasks - {asyncio.current_task()}:
+            left = deadline - time.monotonic()
+            if left <= 0:
+                break
+            await asyncio.wait(tasks, timeout=left)
+
+    def cancel(self) -> None:
+        """Cancel what is left."""
+        for task in list(self._tasks):
+            task.cancel()
+
+    def _done(self, task: asyncio.Task[Any]) -> None:
+        self._tasks.discard(task)
+        if not task.cancelled() and task.exception() is not None:
+            logger.debug("work on a pooled connection failed", exc_info=task.exception())
+
+
+async def within(seconds: float, work: Awaitable[Any]) -> bool:
+    """Await *work* up to *seconds*; tell whether it ended in time and well.
+
+    What it raised is logged at DEBUG. Work that is late is cancelled; the
+    caller closes what it works on.
+    """
+    task = asyncio.ensure_future(work)
+    try:
+        await asyncio.wait({task}, timeout=seconds)
+    except BaseException:
+        task.cancel()
+        raise
+    if not task.done():
+        task.cancel()
+        await asyncio.wait({task}, timeout=FAREWELL)
+        return False
+    if task.cancelled():
+        return False
+    if task.exception() is not None:
+        logger.debug("clean-up of a connection failed", exc_info=task.exception())
+        return False
+    return True
+
+
+async def make_clean(driver: Driver, slot: Slot, options: PoolOptions) -> None:
+    """Leave nothing of the last user on the connection of *slot*."""
+    raw, reset = slot.raw, options.reset
+    if slot.in_doubt:
+        driver.interrupt(raw)
+        await driver.recover(raw)
+    if driver.in_transaction(raw):
+        await driver.rollback(raw)
+    if callable(reset):
+        await called(reset, raw)
+    elif slot.changed or slot.in_doubt or reset == "always":
+        await driver.reset(raw)
+    if options.on_release is not None:
+        await called(options.on_release, raw)
+
+
+async def close(driver: Driver, raw: RawConnection, *, cancel: bool, patience: float) -> None:
+    """Close *raw*, well if that works within *patience* seconds, and in any case.
+
+    With *cancel*, what runs on the server is stopped.
+    """
+    try:
+        if cancel:
+            await within(patience, driver.cancel(raw))
+        elif driver.is_usable(raw):
+            await within(patience, driver.close(raw))
+    finally:
+        driver.terminate(raw)
+
+
+async def called(hook: Callable[..., Any], *args: Any) -> Any:
+    """Call *hook* and await what it returns, if it can be awaited."""
+    result = hook(*args)
+    return await result if hasattr(result, "__await__") else result

@@ -1,0 +1,304 @@
+"""Lease: what a connection has of the pool, and how it gets out of trouble.
+
+A statement that fails or is cancelled may leave the raw connection in doubt.
+It is made clean before the next statement, or parted with; it never goes back
+to the pool in doubt, and a lost transaction says so until it is left.
+"""
+
+from __future__ import annotations
+
+import asyncio
+from collections.abc import Mapping
+from typing import Any, ClassVar
+
+from databases.backends.common.cleaning import called, within
+from databases.backends.common.driver import Driver, RawConnection
+from databases.backends.common.pool import Pool
+from databases.backends.common.slots import Slot
+from databases.backends.common.streams import OpenStream
+from databases.errors import ConnectionStateError, NotConnectedError, TransactionStateError
+from databases.interfaces import ConnectionBackend
+
+__all__ = ["Lease"]
+
+CLEANUP_TIMEOUT = 5.0
+"""Seconds that a rollback may take where the pool does not say."""
+
+
+class Lease(ConnectionBackend):
+    """The raw connection that a connection has acquired, and what is owed to it."""
+
+    driver: ClassVar[Driver]
+
+    def __init__(self, database: Any) -> None:
+        self._database = database
+        # The raw connection or None: read by programs and subclasses.
+        self._connection: Any = None
+        self._lender: Any = None
+        self._slot: Slot | None = None
+        self._depth = 0
+        self._lost: str | None = None
+        self._owed: list[str] = []
+        self._stream: OpenStream | None = None
+        self._is_troubled = False
+
+    async def acquire(self) -> None:
+        """Take a raw connection from the pool, waiting for one if need be."""
+        if self._connection is not None:
+            raise ConnectionStateError("Connection is already acquired; release it first")
+        pool = self._get_pool()
+        if getattr(pool, "lends_slots", False):
+            slot = pool.lend_now()
+            if slot is None:
+                slot = await pool.lend()
+        else:
+            slot = Slot(await pool.acquire())
+        self._lender = pool
+        self._slot = slot
+        self._connection = slot.raw
+
+    async def release(self) -> None:
+        """Give the raw connection back. Never waits on a pool of ours."""
+        if self._connection is None:
+            raise ConnectionStateError("Connection is not acquired; acquire it first")
+        slot, lender = self._detach()
+        if slot is None:
+            return
+        if getattr(lender, "lends_slots", False):
+            lender.take_back(slot)
+        else:
+            await asyncio.shield(asyncio.ensure_future(called(lender.release, slot.raw)))
+
+    def _get_pool(self) -> Any:
+        pool = self._database._pool
+        if pool is None:
+            raise NotConnectedError("DatabaseBackend is not running; connect() first")
+        return pool
+
+    def _detach(self) -> tuple[Slot | None, Any]:
+        slot, lender = self._slot, self._lender
+        if slot is not None and self._stream is not None and not self._stream.abandon():
+            slot.in_doubt = True
+        self._connection = self._slot = self._lender = self._stream = self._lost = None
+        self._owed.clear()
+        self._depth = 0
+        self._is_troubled = False
+        return slot, lender
+
+    def __del__(self) -> None:
+        # Begun and forgotten: nobody can end it any more, so the place goes
+        # back. The collector may run anywhere; the pool wants its own loop.
+        slot, lender = self._slot, self._lender
+        loop = getattr(lender, "_loop", None)
+        if slot is None or not isinstance(lender, Pool):
+            return
+        slot.in_doubt = True
+        if loop is None or loop.is_closed():
+            self.driver.terminate(slot.raw)
+        else:
+            loop.call_soon_threadsafe(lender.take_back, slot)
+
+    @property
+    def raw_connection(self) -> Any:
+        """The driver's own connection."""
+        if self._connection is None:
+            raise ConnectionStateError("Connection is not acquired; acquire it first")
+        if self._slot is not None:
+            self._slot.changed = True  # who knows what is done with it
+        return self._connection
+
+    @property
+    def _patience(self) -> float:
+        return getattr(self._lender, "cleanup_timeout", CLEANUP_TIMEOUT)
+
+    async def spool(self) -> None:
+        """Read what is left of an open stream into memory, to free the connection."""
+        if self._stream is not None:
+            await self._stream.spool()
+
+    # Trouble: what a failed or cancelled statement leaves behind
+
+    def _note(self, error: BaseException) -> None:
+        """Record what *error* means for the connection; called where it was raised."""
+        slot = self._slot
+        if slot is None:
+            return
+        driver = self.driver
+        if not driver.is_clean(error) or not driver.is_usable(slot.raw):
+            if driver.can_recover(slot.raw):
+                slot.in_doubt = self._is_troubled = True
+                driver.interrupt(slot.raw)
+            else:
+                self._lose(f"it was interrupted by {type(error).__name__}")
+        elif self._depth and driver.lost_transaction(slot.raw, error):
+            self._lose(f"the server ended the transaction ({type(error).__name__})")
+
+    def _lose(self, reason: str) -> None:
+        """Part with the raw connection; the server rolls back what was open on it."""
+        slot, self._slot = self._slot, None
+        self._is_troubled = True
+        self._owed.clear()
+        if self._depth:
+            self._lost = reason
+        if slot is not None and getattr(self._lender, "lends_slots", False):
+            self._lender.discard(slot)
+        elif slot is not None:
+            self.driver.terminate(slot.raw)
+
+    async def _settle(self) -> RawConnection:
+        """Make the connection ready again after trouble, or say why it cannot be."""
+        if self._connection is None:
+            raise ConnectionStateError("Connection is not acquired; acquire it first")
+        if self._lost is not None:
+            raise TransactionStateError(
+                f"cannot run a query: the transaction is lost, {self._lost}; roll it back"
+            )
+        if self._slot is None:
+            self._connection = None
+            await Lease.acquire(self)
+        slot = self._slot
+        assert slot is not None
+        try:
+            if slot.in_doubt:
+                await self._recover(slot)
+                slot.changed = True
+                if self._depth and not self.driver.in_transaction(slot.raw):
+                    self._lose("the server ended it when a statement was interrupted")
+                    return await self._settle()
+            await self.spool()
+            while self._owed:
+                if self._owed[0] != "ROLLBACK":
+                    await self.driver.run(slot.raw, self._owed[0])
+                elif self.driver.in_transaction(slot.raw):
+                    await self.driver.rollback(slot.raw)
+                self._owed.pop(0)
+        except BaseException as error:
+            if self._slot is not None:
+                self._lose(f"its connection failed ({type(error).__name__})")
+            raise
+        slot.in_doubt = self._is_troubled = False
+        slot.changed = True
+        return self._connection
+
+    # Transactions: the verbs of CommonTransaction
+
+    async def begin(self, *, is_root: bool, options: Mapping[str, Any]) -> str | None:
+        """Begin a transaction or a savepoint; return the savepoint's name."""
+        raw = self._connection if not self._is_troubled else await self._settle()
+        if raw is None:
+            raw = await self._settle()
+        if is_root:
+            self._depth += 1
+            try:
+                await self.driver.begin(raw, options)
+            except BaseException as error:
+                self._depth -= 1
+                self._note(error)
+                if self._slot is not None and self._is_troubled:
+                    self._owed.insert(0, "ROLLBACK")
+                raise
+            return None
+        name = f"databases_savepoint_{self._depth + 1}"
+        await self._run(f"SAVEPOINT {name}")
+        self._depth += 1
+        return name
+
+    async def commit(self, savepoint: str | None) -> None:
+        """End with what was done kept. Raises when it was not, and then it was not."""
+        self._depth -= 1
+        if self._lost is not None:
+            reason = self._lost
+            self._leave_lost()
+            raise TransactionStateError(
+                f"cannot commit: the transaction is lost, {reason}; run it again"
+            )
+        if self._is_troubled:
+            self._depth += 1
+            try:
+                await self._settle()
+            finally:
+                self._depth -= 1
+                self._leave_lost()
+        if savepoint is not None:
+            await self._run(f"RELEASE SAVEPOINT {savepoint}")
+            return
+        try:
+            await self.driver.commit(self._connection)
+        except BaseException as error:
+            # Committed or not, nobody knows: such a connection never goes back.
+            self._lose(f"COMMIT failed ({type(error).__name__})")
+            raise
+
+    async def rollback(self, savepoint: str | None) -> None:
+        """End with what was done undone."""
+        self._depth -= 1
+        if self._lost is not None:
+            self._leave_lost()
+            return
+        if savepoint is not None:
+            self._owe(f"ROLLBACK TO SAVEPOINT {savepoint}")
+            await self._settle()
+            return
+        slot = self._slot
+        self._owed.clear()
+        if slot is None:
+            return
+        if self._stream is not None and not self._stream.abandon():
+            self._lose("a stream was left open")
+            return
+        try:
+            await self._roll_back(slot)
+        except BaseException as error:
+            self._lose(f"ROLLBACK failed ({type(error).__name__})")
+            raise
+
+    def abandon(self, savepoint: str | None) -> None:
+        """Roll back without waiting: before the next statement, or in the pool."""
+        self._depth -= 1
+        if self._lost is not None:
+            self._leave_lost()
+        elif savepoint is not None:
+            self._owe(f"ROLLBACK TO SAVEPOINT {savepoint}")
+        else:
+            self._owed.clear()
+            self._owe("ROLLBACK", only=self._slot is not None)
+
+    async def _recover(self, slot: Slot) -> None:
+        """Wait for a statement that was given up, but not for ever."""
+        if not await within(self._patience, self.driver.recover(slot.raw)):
+            raise TimeoutError("cannot go on: the statement given up before has not ended in time")
+
+    async def _roll_back(self, slot: Slot) -> None:
+        if slot.in_doubt:
+            await self._recover(slot)
+        failure: list[BaseException] = []
+
+        async def roll_back() -> None:
+            try:
+                await self.driver.rollback(slot.raw)
+            except Exception as error:
+                failure.append(error)
+                raise
+
+        if not await within(self._patience, roll_back()):
+            raise failure[0] if failure else TimeoutError("cannot roll back: no answer in time")
+        if self._stream is None:
+            slot.in_doubt = self._is_troubled = False
+
+    def _owe(self, sql: str, *, only: bool = True) -> None:
+        if only:
+            self._owed.append(sql)
+            self._is_troubled = True
+
+    def _leave_lost(self) -> None:
+        # Outside the lost transaction the connection may be replaced.
+        if not self._depth:
+            self._lost = None
+
+    async def _run(self, sql: str) -> None:
+        raw = await self._settle() if self._is_troubled else self._connection
+        try:
+            await self.driver.run(raw, sql)
+        except BaseException as error:
+            self._note(error)
+            raise

@@ -1,0 +1,107 @@
+"""The waiting line: tasks that wait for a connection, first come, first served."""
+
+from __future__ import annotations
+
+import asyncio
+from collections import deque
+from collections.abc import Callable
+
+from databases.backends.common.slots import Slot
+from databases.errors import PoolTimeoutError
+from databases.events import logger
+
+__all__ = ["WaitingLine"]
+
+WARN_AFTER = 30.0
+"""Seconds of waiting after which the holders of connections are logged."""
+_MANY = 50
+
+
+class WaitingLine:
+    """A queue of futures, outside any lock."""
+
+    def __init__(self, *, holders: Callable[[], str], take_back: Callable[[Slot], object]) -> None:
+        self._holders = holders
+        self._take_back = take_back
+        self._waiters: deque[asyncio.Future[Slot]] = deque()
+        self.count = 0
+        """Tasks that wait."""
+
+    async def wait(self, timeout: float | None, begun: Callable[[], None]) -> Slot:
+        """Wait for a connection, *timeout* seconds at most; *begun* is called once in line.
+
+        Raises `PoolTimeoutError`, or what `fail_first` and `fail_all` say.
+        """
+        loop = asyncio.get_running_loop()
+        waiter: asyncio.Future[Slot] = loop.create_future()
+        alarms = [loop.call_later(WARN_AFTER, self._warn)]
+        if timeout is not None:
+            alarms.append(loop.call_later(timeout, self._time_out, waiter, timeout))
+        self._waiters.append(waiter)
+        self.count += 1
+        try:
+            begun()
+            return await waiter
+        except BaseException:
+            if not waiter.done():
+                waiter.cancel()
+            elif not waiter.cancelled() and waiter.exception() is None:
+                # The connection arrived in the very step in which the task
+                # was cancelled: without this its place would be lost.
+                self._take_back(waiter.result())
+            raise
+        finally:
+            self.count -= 1
+            for alarm in alarms:
+                alarm.cancel()
+
+    def hand(self, slot: Slot) -> bool:
+        """Give *slot* to the first in line; false if nobody waits."""
+        waiter = self._first()
+        if waiter is not None:
+            waiter.set_result(slot)
+        return waiter is not None
+
+    def fail_first(self, error: BaseException) -> None:
+        """Let the first in line have *error*."""
+        waiter = self._first()
+        if waiter is None:
+            return
+        if isinstance(error, asyncio.CancelledError):
+            waiter.cancel()
+        else:
+            waiter.set_exception(error)
+
+    def fail_all(self, make_error: Callable[[], Exception]) -> None:
+        """Let everybody in line have an error."""
+        while (waiter := self._first()) is not None:
+            waiter.set_exception(make_error())
+
+    def unserved(self) -> int:
+        """Count those in line, as far as a pool needs to know."""
+        if len(self._waiters) > _MANY:
+            return _MANY
+        return sum(not waiter.done() for waiter in self._waiters)
+
+    def _first(self) -> asyncio.Future[Slot] | None:
+        while self._waiters:
+            waiter = self._waiters.popleft()
+            if not waiter.done():
+                return waiter
+        return None
+
+    def _time_out(self, waiter: asyncio.Future[Slot], timeout: float) -> None:
+        if not waiter.done():
+            waiter.set_exception(
+                PoolTimeoutError(
+                    f"cannot acquire a connection: none became free within {timeout:g} s, held by "
+                    f"{self._holders()}; release connections sooner or raise max_size"
+                )
+            )
+
+    def _warn(self) -> None:
+        logger.warning(
+            "a task waits for a connection for %g s; they are held by %s",
+            WARN_AFTER,
+            self._holders(),
+        )
