@@ -4,11 +4,14 @@ from __future__ import annotations
 
 import asyncio
 import contextlib
+import sys
 from collections import deque
 from collections.abc import AsyncGenerator, Callable, Iterable, Mapping
 from contextlib import aclosing
 from types import TracebackType
 from typing import TYPE_CHECKING, Any
+
+from sqlalchemy import ClauseElement, ColumnElement
 
 from databases.backends.common.backend import CommonConnection
 from databases.backends.common.statements import Query, as_clause
@@ -19,6 +22,11 @@ from databases.transactions import Run, RunState, Transaction, ancestors
 
 if TYPE_CHECKING:
     from databases.core import Database
+
+if sys.version_info >= (3, 11):
+    from typing import Self
+else:
+    from typing_extensions import Self
 
 __all__ = ["Connection"]
 
@@ -43,7 +51,7 @@ class Connection:
         self._runs: list[Run] = []
         self._waiting: deque[tuple[asyncio.Future[None], Run, frozenset[int]]] = deque()
 
-    async def __aenter__(self) -> Connection:
+    async def __aenter__(self) -> Self:
         async with self._connection_lock:
             self._connection_counter += 1
             try:
@@ -76,34 +84,45 @@ class Connection:
 
     # Queries
 
-    async def fetch_all(self, query: Any, values: Mapping[str, Any] | None = None) -> list[Record]:
+    async def fetch_all(
+        self, query: ClauseElement | str, values: Mapping[str, Any] | None = None
+    ) -> list[Record]:
         """Return every row of *query*."""
         backend = self._connection
         async with self, self._query_lock:
             records: list[Record] = await backend.fetch_all(prepared(backend, query, values))
             return records
 
-    async def fetch_one(self, query: Any, values: Mapping[str, Any] | None = None) -> Record | None:
+    async def fetch_one(
+        self, query: ClauseElement | str, values: Mapping[str, Any] | None = None
+    ) -> Record | None:
         """Return the first row of *query*, or None."""
         backend = self._connection
         async with self, self._query_lock:
             return await backend.fetch_one(prepared(backend, query, values))
 
     async def fetch_val(
-        self, query: Any, values: Mapping[str, Any] | None = None, column: Any = 0
+        self,
+        query: ClauseElement | str,
+        values: Mapping[str, Any] | None = None,
+        column: int | str | ColumnElement[Any] = 0,
     ) -> Any:
         """Return one value of the first row of *query*, or None."""
         backend = self._connection
         async with self, self._query_lock:
             return await backend.fetch_val(prepared(backend, query, values), column)
 
-    async def execute(self, query: Any, values: Mapping[str, Any] | None = None) -> Any:
+    async def execute(
+        self, query: ClauseElement | str, values: Mapping[str, Any] | None = None
+    ) -> Any:
         """Run *query*; return its key, row count or value."""
         backend = self._connection
         async with self, self._query_lock:
             return await backend.execute(prepared(backend, query, values))
 
-    async def execute_many(self, query: Any, values: Iterable[Mapping[str, Any]] | None) -> None:
+    async def execute_many(
+        self, query: ClauseElement | str, values: Iterable[Mapping[str, Any]] | None
+    ) -> None:
         """Run *query* once per row of *values*, all or none."""
         rows = list(values or ())
         if not rows:
@@ -111,13 +130,14 @@ class Connection:
         backend = self._connection
         async with self, self._query_lock:
             if is_ours(backend, "execute_many"):
-                await backend.execute_many(query, rows)  # type: ignore[call-arg]  # ours takes rows
+                with_rows: Any = backend.execute_many  # ours takes rows
+                await with_rows(query, rows)
             else:
                 await backend.execute_many([as_clause(query, each) for each in rows])
 
     async def iterate(
-        self, query: Any, values: Mapping[str, Any] | None = None
-    ) -> AsyncGenerator[Any, None]:
+        self, query: ClauseElement | str, values: Mapping[str, Any] | None = None
+    ) -> AsyncGenerator[Record, None]:
         """Yield the rows of *query* as the server sends them."""
         backend = self._connection
         async with self:
@@ -292,7 +312,7 @@ def is_ours(backend: ConnectionBackend, verb: str) -> bool:
     )
 
 
-def prepared(backend: ConnectionBackend, query: Any, values: Any) -> Any:
+def prepared(backend: ConnectionBackend, query: ClauseElement | str, values: Any) -> Any:
     """Return *query* with *values* in the form that *backend* takes."""
     cls: Any = type(backend)
     common: Any = CommonConnection

@@ -3,11 +3,14 @@
 from __future__ import annotations
 
 import asyncio
+import sys
 import weakref
 from collections.abc import AsyncGenerator, Iterable, Iterator, Mapping, MutableMapping
 from contextlib import aclosing, contextmanager
 from types import TracebackType
 from typing import Any, ClassVar
+
+from sqlalchemy import URL, ClauseElement, ColumnElement
 
 from databases.backends.common.slots import PoolStats
 from databases.connection import Connection, is_ours, prepared
@@ -17,6 +20,11 @@ from databases.importer import import_from_string
 from databases.interfaces import ConnectionBackend, DatabaseBackend, Record
 from databases.transactions import _ACTIVE_TRANSACTIONS, Transaction
 from databases.urls import DatabaseURL
+
+if sys.version_info >= (3, 11):
+    from typing import Self
+else:
+    from typing_extensions import Self
 
 __all__ = [
     "CONNECT_EXTRA",
@@ -53,7 +61,7 @@ class Database:
     _connection_map: MutableMapping[asyncio.Task[Any], Connection]
 
     def __init__(
-        self, url: str | DatabaseURL, *, force_rollback: bool = False, **options: Any
+        self, url: str | DatabaseURL | URL, *, force_rollback: bool = False, **options: Any
     ) -> None:
         self.url = DatabaseURL(url)
         self.options = options
@@ -143,7 +151,7 @@ class Database:
         else:
             await self._backend.disconnect(timeout)  # type: ignore[call-arg]  # ours takes it
 
-    async def __aenter__(self) -> Database:
+    async def __aenter__(self) -> Self:
         await self.connect()
         return self
 
@@ -165,7 +173,9 @@ class Database:
 
     # Queries
 
-    async def fetch_all(self, query: Any, values: Mapping[str, Any] | None = None) -> list[Record]:
+    async def fetch_all(
+        self, query: ClauseElement | str, values: Mapping[str, Any] | None = None
+    ) -> list[Record]:
         """Return every row of *query*.
 
         *query* is a SQLAlchemy Core expression, or a string whose ``:name``
@@ -182,7 +192,9 @@ class Database:
             await backend.release()
         return records
 
-    async def fetch_one(self, query: Any, values: Mapping[str, Any] | None = None) -> Record | None:
+    async def fetch_one(
+        self, query: ClauseElement | str, values: Mapping[str, Any] | None = None
+    ) -> Record | None:
         """Return the first row of *query*, or None."""
         backend = self._own_backend("fetch_one")
         if backend is None:
@@ -195,7 +207,10 @@ class Database:
             await backend.release()
 
     async def fetch_val(
-        self, query: Any, values: Mapping[str, Any] | None = None, column: Any = 0
+        self,
+        query: ClauseElement | str,
+        values: Mapping[str, Any] | None = None,
+        column: int | str | ColumnElement[Any] = 0,
     ) -> Any:
         """Return one value of the first row of *query*, or None.
 
@@ -211,7 +226,9 @@ class Database:
         finally:
             await backend.release()
 
-    async def execute(self, query: Any, values: Mapping[str, Any] | None = None) -> Any:
+    async def execute(
+        self, query: ClauseElement | str, values: Mapping[str, Any] | None = None
+    ) -> Any:
         """Run *query*; return its key, row count or value (see the queries page)."""
         backend = self._own_backend("execute")
         if backend is None:
@@ -223,27 +240,25 @@ class Database:
         finally:
             await backend.release()
 
-    async def execute_many(self, query: Any, values: Iterable[Mapping[str, Any]] | None) -> None:
+    async def execute_many(
+        self, query: ClauseElement | str, values: Iterable[Mapping[str, Any]] | None
+    ) -> None:
         """Run *query* once per row of *values*, all or none of them."""
         async with self.connection() as connection:
             await connection.execute_many(query, values)
 
     async def iterate(
-        self, query: Any, values: Mapping[str, Any] | None = None
-    ) -> AsyncGenerator[Any, None]:
+        self, query: ClauseElement | str, values: Mapping[str, Any] | None = None
+    ) -> AsyncGenerator[Record, None]:
         """Yield the rows of *query* as the server sends them.
 
         Outside a transaction the rows come over a connection of their own, so
         that what the loop's body writes is committed on its own.
         """
-        own = self._own_backend("iterate")
-        if own is None or self._is_scarce():
-            async with self.connection() as connection:
-                async with aclosing(connection.iterate(query, values)) as records:
-                    async for record in records:
-                        yield record
-            return
-        source = Connection(self, self._backend)
+        if self._own_backend("iterate") is None or self._is_scarce():
+            source = self.connection()
+        else:
+            source = Connection(self, self._backend)
         async with aclosing(source.iterate(query, values)) as records:
             async for record in records:
                 yield record

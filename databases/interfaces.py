@@ -6,8 +6,8 @@ more than the methods below.
 
 from __future__ import annotations
 
-from collections.abc import AsyncGenerator, Mapping, Sequence
-from typing import Any
+from collections.abc import AsyncGenerator, Iterable, Mapping, Sequence
+from typing import TYPE_CHECKING, Any
 
 from sqlalchemy.sql import ClauseElement
 
@@ -62,7 +62,7 @@ class ConnectionBackend:
         """Run one statement per clause."""
         raise NotImplementedError
 
-    async def iterate(self, query: ClauseElement) -> AsyncGenerator[Mapping[Any, Any], None]:
+    async def iterate(self, query: ClauseElement) -> AsyncGenerator[Any, None]:
         """Run *query* and yield its rows one by one."""
         raise NotImplementedError
         # An unreachable yield makes this an asynchronous generator.
@@ -100,8 +100,14 @@ class Record(Sequence[Any]):
     __slots__ = ()
 
     @property
-    def _mapping(self) -> Mapping[str, Any]:
+    def _mapping(self) -> Mapping[Any, Any]:
         raise NotImplementedError
 
     def __getitem__(self, key: Any) -> Any:
         raise NotImplementedError
+
+    if TYPE_CHECKING:
+        # What every record of this library offers beyond a sequence.
+        def __getattr__(self, name: str) -> Any: ...
+        def keys(self) -> Iterable[str]: ...  # noqa: D102
+        def values(self) -> Iterable[Any]: ...  # noqa: D102

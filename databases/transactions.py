@@ -72,7 +72,7 @@ class Transaction:
     def __init__(
         self,
         connection_callable: Callable[[], Connection],
-        force_rollback: bool,
+        force_rollback: bool,  # noqa: FBT001  # programs pass it by position
         **kwargs: Any,
     ) -> None:
         self._connection_callable = connection_callable
@@ -115,7 +115,7 @@ class Transaction:
         elif issubclass(exc_type, Exception):
             try:
                 await self._end(run, commit=False, with_inner=True)
-            except Exception:
+            except Exception:  # noqa: BLE001  # the block's own error matters more
                 logger.warning("rollback failed after %s", exc_type.__name__, exc_info=True)
         else:
             await self._abandon(run)

@@ -22,6 +22,7 @@ import sqlalchemy
 from sqlalchemy.schema import CreateTable, DropTable
 
 from databases import Database
+from databases.errors import ConfigurationError
 
 metadata = sqlalchemy.MetaData()
 
@@ -219,11 +220,15 @@ def main() -> int:
     parser = argparse.ArgumentParser(description="A tour of databases, in six steps.")
     parser.add_argument("url", nargs="?", metavar="DATABASE_URL", help="default: SQLite")
     url = parser.parse_args().url
-    if url is not None:
-        results = asyncio.run(run(url))
-    else:
-        with tempfile.TemporaryDirectory() as folder:
-            results = asyncio.run(run(f"sqlite:///{Path(folder) / 'quickstart.db'}"))
+    try:
+        if url is not None:
+            results = asyncio.run(run(url))
+        else:
+            with tempfile.TemporaryDirectory() as folder:
+                results = asyncio.run(run(f"sqlite:///{Path(folder) / 'quickstart.db'}"))
+    except ConfigurationError as error:
+        print(error, file=sys.stderr)
+        return 2
 
     show(results)
     wrong = [result for result in results if not result.ok]

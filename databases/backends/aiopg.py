@@ -18,8 +18,9 @@ from databases.backends.common.driver import (
     Stream,
     Value,
 )
+from databases.backends.common.kinds import Kind, kind_of
 from databases.backends.common.option_tables import AIOPG
-from databases.backends.common.plans import BoundStatement, Kind, Plan, kind_of
+from databases.backends.common.plans import BoundStatement, Plan
 from databases.backends.common.pool_faces import AioPool
 from databases.backends.common.rawsql import POSTGRESQL
 from databases.backends.common.records import Record
@@ -103,7 +104,7 @@ class AiopgDriver(CursorDriver):
         return not raw.closed and raw.raw.info.transaction_status in (1, 2, 3)
 
     def is_clean(self, error: BaseException) -> bool:
-        """A time-out closes the connection, as a cancellation does."""
+        """Trust all but a time-out, which closes the connection as a cancellation does."""
         return isinstance(error, Exception) and not isinstance(
             error, (TimeoutError, asyncio.TimeoutError, OSError)
         )
@@ -126,15 +127,18 @@ class AiopgDriver(CursorDriver):
 
     async def fetch(self, raw: RawConnection, sql: str, args: Arguments) -> Fetched:
         """Run *sql* and read every row."""
-        return await heeding(super().fetch(raw, sql, args))
+        fetched: Fetched = await heeding(super().fetch(raw, sql, args))
+        return fetched
 
     async def fetch_first(self, raw: RawConnection, sql: str, args: Arguments) -> Fetched:
         """Run *sql* and read its first row."""
-        return await heeding(super().fetch_first(raw, sql, args))
+        fetched: Fetched = await heeding(super().fetch_first(raw, sql, args))
+        return fetched
 
     async def execute(self, raw: RawConnection, sql: str, args: Arguments, plan: Plan) -> Outcome:
         """Run *sql* for its effect."""
-        return await heeding(super().execute(raw, sql, args, plan))
+        outcome: Outcome = await heeding(super().execute(raw, sql, args, plan))
+        return outcome
 
     async def execute_many(
         self, raw: RawConnection, sql: str, rows: Sequence[Sequence[Value]]

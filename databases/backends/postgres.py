@@ -96,7 +96,7 @@ class AsyncpgDriver:
         return isinstance(error, Exception) and not isinstance(error, (TimeoutError, OSError))
 
     def lost_transaction(self, raw: RawConnection, error: BaseException) -> bool:
-        """A failed statement leaves the transaction open, though nothing but undoing it works."""
+        """Say no: a failed statement leaves it open, though only undoing it works."""
         return False
 
     def interrupt(self, raw: RawConnection) -> None:
@@ -195,7 +195,7 @@ class _PortalStream:
         return rows
 
     def abandon(self) -> bool:
-        """The end of the transaction closes the portal."""
+        """Leave the portal to the end of the transaction."""
         return True
 
 

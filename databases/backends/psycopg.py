@@ -16,8 +16,9 @@ from sqlalchemy.engine.interfaces import Dialect
 from databases.backends.common.backend import CommonBackend, CommonConnection, CommonTransaction
 from databases.backends.common.cursors import CursorDriver, CursorStream
 from databases.backends.common.driver import Arguments, Outcome, RawConnection, Stream, takes
+from databases.backends.common.kinds import Kind, kind_of
 from databases.backends.common.option_tables import PSYCOPG
-from databases.backends.common.plans import BoundStatement, Kind, kind_of
+from databases.backends.common.plans import BoundStatement
 from databases.backends.common.pool_faces import AioPool
 from databases.backends.common.rawsql import POSTGRESQL
 from databases.backends.common.records import Record
@@ -107,7 +108,7 @@ class PsycopgDriver(CursorDriver):
             await psycopg.waiting.wait_async(conversation, raw.pgconn.socket)
 
     def is_clean(self, error: BaseException) -> bool:
-        """The server's errors and wrong arguments leave the connection in step."""
+        """Trust all but time-outs and errors of the socket."""
         return isinstance(error, Exception) and not isinstance(error, (TimeoutError, OSError))
 
     async def cancel(self, raw: RawConnection) -> None:

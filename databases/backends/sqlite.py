@@ -22,6 +22,7 @@ from databases.backends.common.driver import (
     Stream,
     Value,
 )
+from databases.backends.common.kinds import Kind
 from databases.backends.common.option_tables import AIOSQLITE
 from databases.backends.common.options import (
     PoolOptions,
@@ -29,7 +30,7 @@ from databases.backends.common.options import (
     split_options,
     sqlite_filename,
 )
-from databases.backends.common.plans import Kind, Plan
+from databases.backends.common.plans import Plan
 from databases.backends.common.pool_faces import LegacyPool
 from databases.backends.common.rawsql import SQLITE
 from databases.backends.common.records import Record
@@ -107,7 +108,7 @@ class SQLiteDriver(CursorDriver):
         return raw._connection is not None and raw._connection.in_transaction
 
     def can_recover(self, raw: RawConnection) -> bool:
-        """An interrupted statement ends, and the thread goes on."""
+        """Say yes while it is open: an interrupted statement ends, and the thread goes on."""
         return self.is_usable(raw)
 
     def is_clean(self, error: BaseException) -> bool:
@@ -115,7 +116,7 @@ class SQLiteDriver(CursorDriver):
         return isinstance(error, Exception)
 
     def lost_transaction(self, raw: RawConnection, error: BaseException) -> bool:
-        """Some errors, such as a full disk, roll the whole transaction back."""
+        """Ask SQLite: some errors, such as a full disk, end the whole transaction."""
         return not self.in_transaction(raw)
 
     def interrupt(self, raw: RawConnection) -> None:
@@ -154,9 +155,7 @@ class SQLiteDriver(CursorDriver):
         else:
             await _begin_turn(raw)
         try:
-            outcome: Outcome = await _hop(
-                raw, dialect.execute, raw._conn, sql, args or (), plan.returns_rows
-            )
+            outcome: Outcome = await _hop(raw, dialect.execute, raw._conn, sql, args or (), plan)
         finally:
             _end_turn(raw)
         return outcome
@@ -454,7 +453,11 @@ class SQLiteConnection(CommonConnection):
 class SQLiteTransaction(CommonTransaction):
     """A transaction or savepoint of SQLite."""
 
-    async def start(self, is_root: bool, extra_options: dict[Any, Any]) -> None:
+    async def start(  # the signature is interfaces.TransactionBackend's
+        self,
+        is_root: bool,  # noqa: FBT001
+        extra_options: dict[Any, Any],
+    ) -> None:
         """Begin; *extra_options* may hold ``mode``."""
         await super().start(is_root, extra_options)
 

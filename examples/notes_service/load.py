@@ -1,47 +1,50 @@
 """Drive the notes service with many users at once, and check what it did.
 
-`python examples/notes_service/load.py [--url URL] [--users N] [--requests N]`
+`python3 examples/notes_service/load.py [--url URL] [--users N] [--requests N]`
 
-Exits with 1 if a request failed, a note was lost, an account is below zero or
-the sum of the accounts changed.
+It needs Python alone: nothing has to be installed. Exits with 1 if a request
+failed, a note was lost, an account is below zero or the sum of the accounts
+changed.
 """
 
 from __future__ import annotations
 
 import argparse
-import asyncio
+import json
 import random
 import sys
 import time
-from collections.abc import Iterator
-from dataclasses import dataclass, field
-
-import httpx
+from collections.abc import Iterator, Sequence
+from concurrent.futures import ThreadPoolExecutor
+from contextlib import closing, suppress
+from dataclasses import dataclass
+from http.client import HTTPConnection, HTTPException, HTTPSConnection
+from queue import Empty, SimpleQueue
+from typing import Any
+from urllib.parse import SplitResult, urlsplit
 
 # Out of 100 requests of a user.
 MIX = {"transfer": 60, "add note": 20, "list notes": 15, "page": 5}
 
 
-@dataclass
-class Outcome:
-    """What became of the requests of one kind."""
+@dataclass(frozen=True)
+class Answer:
+    """What came back for one request."""
 
-    ok: int = 0
-    refused: int = 0  # 409: the account held less than was asked for
-    failures: list[str] = field(default_factory=list)
-    seconds: list[float] = field(default_factory=list)
+    kind: str
+    status: int  # 0: no answer came
+    text: str
+    seconds: float
 
-    def record(self, response: httpx.Response | httpx.HTTPError, seconds: float) -> None:
-        """Sort one answer, or the error that came instead, into its place."""
-        self.seconds.append(seconds)
-        if isinstance(response, httpx.HTTPError):
-            self.failures.append(repr(response))
-        elif response.is_success:
-            self.ok += 1
-        elif response.status_code == 409:
-            self.refused += 1
-        else:
-            self.failures.append(f"{response.status_code} {response.text[:200]}")
+    @property
+    def ok(self) -> bool:
+        """Whether the service did what it was asked."""
+        return 200 <= self.status < 300
+
+    @property
+    def refused(self) -> bool:
+        """Whether the account held less than was asked for."""
+        return self.status == 409
 
 
 @dataclass(frozen=True)
@@ -57,102 +60,142 @@ class State:
         return sum(self.accounts.values())
 
 
-async def read_state(client: httpx.AsyncClient) -> State:
+class Client:
+    """One user's connection to the service, kept open between requests."""
+
+    def __init__(self, url: SplitResult) -> None:
+        connect = HTTPSConnection if url.scheme == "https" else HTTPConnection
+        self._connection = connect(url.hostname or "127.0.0.1", url.port, timeout=60)
+        self._prefix = url.path.rstrip("/")
+
+    def send(self, method: str, path: str, body: object = None) -> tuple[int, str]:
+        """Send one request; give the status and the text of the answer."""
+        content = None if body is None else json.dumps(body)
+        headers = {} if body is None else {"Content-Type": "application/json"}
+        try:
+            self._connection.request(method, self._prefix + path, content, headers)
+            response = self._connection.getresponse()
+            return response.status, response.read().decode("utf-8", "replace")
+        except BaseException:
+            # The next request must not read the rest of this answer.
+            self.close()
+            raise
+
+    def get(self, path: str) -> Any:
+        """Give the JSON document at *path*."""
+        status, text = self.send("GET", path)
+        if status != 200:
+            raise HTTPException(f"GET {path}: {status} {text[:200]}")
+        return json.loads(text)
+
+    def close(self) -> None:
+        """Close the connection; another request would open it again."""
+        self._connection.close()
+
+
+def read_state(client: Client) -> State:
     """Ask the service for its notes and accounts."""
-    count = (await client.get("/notes/count")).raise_for_status().json()
-    accounts = (await client.get("/accounts")).raise_for_status().json()
-    return State(count, {account["name"]: account["balance"] for account in accounts})
+    accounts = client.get("/accounts")
+    return State(
+        client.get("/notes/count"),
+        {account["name"]: account["balance"] for account in accounts},
+    )
 
 
-def build_request(
-    client: httpx.AsyncClient, kind: str, names: list[str], chance: random.Random
-) -> httpx.Request:
-    """Build a request of *kind*, with its details left to *chance*."""
+def choose(kind: str, names: Sequence[str], chance: random.Random) -> tuple[str, str, object]:
+    """Choose the method, path and body of a request of *kind*."""
     if kind == "transfer":
         source, target = chance.sample(names, 2)
         order = {"source": source, "target": target, "amount": chance.randint(1, 20)}
-        return client.build_request("POST", "/transfers", json=order)
+        return "POST", "/transfers", order
     if kind == "add note":
         note = {"author": chance.choice(names), "text": f"<b>{chance.random()}</b> & more"}
-        return client.build_request("POST", "/notes", json=note)
-    return client.build_request("GET", "/notes?limit=20" if kind == "list notes" else "/")
+        return "POST", "/notes", note
+    return "GET", "/notes?limit=20" if kind == "list notes" else "/", None
 
 
-async def act_as_user(
-    client: httpx.AsyncClient,
-    kinds: Iterator[str],
-    names: list[str],
-    chance: random.Random,
-    outcomes: dict[str, Outcome],
-) -> None:
+def act_as_user(
+    url: SplitResult, kinds: SimpleQueue[str], names: Sequence[str], chance: random.Random
+) -> list[Answer]:
     """Send one request after the other, until *kinds*, shared by all, is empty."""
-    for kind in kinds:
-        request = build_request(client, kind, names, chance)
-        started = time.perf_counter()
-        try:
-            response: httpx.Response | httpx.HTTPError = await client.send(request)
-        except httpx.HTTPError as error:
-            response = error
-        outcomes[kind].record(response, time.perf_counter() - started)
+    answers = []
+    with closing(Client(url)) as client:
+        for kind in _drain(kinds):
+            request = choose(kind, names, chance)
+            started = time.perf_counter()
+            try:
+                status, text = client.send(*request)
+            except (OSError, HTTPException) as error:
+                status, text = 0, repr(error)
+            answers.append(Answer(kind, status, text, time.perf_counter() - started))
+    return answers
 
 
-def show(outcomes: dict[str, Outcome], seconds: float) -> None:
-    """Print a table of *outcomes*."""
+def _drain(kinds: SimpleQueue[str]) -> Iterator[str]:
+    with suppress(Empty):
+        while True:
+            yield kinds.get_nowait()
+
+
+def show(answers: Sequence[Answer], seconds: float) -> None:
+    """Print a table of *answers*, one line for each kind of request."""
     print(
         f"{'request':12}{'sent':>7}{'ok':>7}{'refused':>9}{'failed':>8}{'median':>10}{'95 %':>10}"
     )
-    for kind, outcome in outcomes.items():
-        times = sorted(outcome.seconds) or [0.0]
+    for kind in MIX:
+        found = [answer for answer in answers if answer.kind == kind]
+        times = sorted(answer.seconds for answer in found) or [0.0]
         median, late = times[len(times) // 2], times[int(len(times) * 0.95)]
+        ok = sum(answer.ok for answer in found)
+        refused = sum(answer.refused for answer in found)
         print(
-            f"{kind:12}{len(outcome.seconds):7}{outcome.ok:7}{outcome.refused:9}"
-            f"{len(outcome.failures):8}{median * 1000:7.0f} ms{late * 1000:7.0f} ms"
+            f"{kind:12}{len(found):7}{ok:7}{refused:9}{len(found) - ok - refused:8}"
+            f"{median * 1000:7.0f} ms{late * 1000:7.0f} ms"
         )
-    sent = sum(len(outcome.seconds) for outcome in outcomes.values())
-    print(f"{sent} requests in {seconds:.1f} s, {sent / seconds:.0f} a second")
+    print(f"{len(answers)} requests in {seconds:.1f} s, {len(answers) / seconds:.0f} a second")
 
 
-def find_faults(before: State, after: State, outcomes: dict[str, Outcome]) -> list[str]:
+def find_faults(before: State, after: State, answers: Sequence[Answer]) -> list[str]:
     """Name everything that is not as it must be."""
-    faults = [
-        f"{kind}: {len(outcome.failures)} requests failed, the first with: {outcome.failures[0]}"
-        for kind, outcome in outcomes.items()
-        if outcome.failures
-    ]
+    faults = []
+    for kind in MIX:
+        failed = [one for one in answers if one.kind == kind and not (one.ok or one.refused)]
+        if failed:
+            first = f"{failed[0].status or 'no answer'}, {failed[0].text[:200]}"
+            faults.append(f"{kind}: {len(failed)} requests failed, the first with: {first}")
     if after.sum != before.sum:
         faults.append(f"the sum of the accounts was {before.sum} and is {after.sum}")
     if any(balance < 0 for balance in after.accounts.values()):
         faults.append(f"an account is below zero: {after.accounts}")
-    added = outcomes["add note"].ok
+    added = sum(answer.ok for answer in answers if answer.kind == "add note")
     if after.notes - before.notes < added:
         faults.append(f"{added} notes were added and {after.notes - before.notes} are there")
     return faults
 
 
-async def run(url: str, users: int, requests: int, seed: int) -> int:
+def run(url: SplitResult, users: int, requests: int, seed: int) -> int:
     """Send *requests* from *users* at once; return the exit status."""
-    chance = random.Random(seed)
-    kinds = iter(chance.choices(list(MIX), list(MIX.values()), k=requests))
-    outcomes = {kind: Outcome() for kind in MIX}
-    limits = httpx.Limits(max_connections=users, max_keepalive_connections=users)
+    kinds: SimpleQueue[str] = SimpleQueue()
+    for kind in random.Random(seed).choices(list(MIX), list(MIX.values()), k=requests):
+        kinds.put(kind)
 
-    async with httpx.AsyncClient(
-        base_url=url, limits=limits, timeout=60, trust_env=False
-    ) as client:
-        before = await read_state(client)
-        print(f"{users} users, {requests} requests, {len(before.accounts)} accounts at {url}\n")
-        started = time.perf_counter()
-        await asyncio.gather(
-            *(
-                act_as_user(client, kinds, sorted(before.accounts), random.Random(n), outcomes)
-                for n in range(seed, seed + users)
-            )
-        )
-        seconds = time.perf_counter() - started
-        after = await read_state(client)
+    with closing(Client(url)) as client:
+        before = read_state(client)
+    names = sorted(before.accounts)
+    print(f"{users} users, {requests} requests, {len(names)} accounts at {url.geturl()}\n")
+    started = time.perf_counter()
+    with ThreadPoolExecutor(users) as pool:
+        running = [
+            pool.submit(act_as_user, url, kinds, names, random.Random(number))
+            for number in range(seed, seed + users)
+        ]
+    answers = [answer for future in running for answer in future.result()]
+    seconds = time.perf_counter() - started
+    with closing(Client(url)) as client:
+        after = read_state(client)
 
-    show(outcomes, seconds)
-    faults = find_faults(before, after, outcomes)
+    show(answers, seconds)
+    faults = find_faults(before, after, answers)
     print(f"\nsum of the accounts: {before.sum} before, {after.sum} after")
     print("\n".join(f"WRONG: {fault}" for fault in faults) or "no request failed")
     return 1 if faults else 0
@@ -169,8 +212,8 @@ def main() -> int:
     if given.users < 1 or given.requests < 1:
         parser.error("--users and --requests must be 1 or more")
     try:
-        return asyncio.run(run(given.url, given.users, given.requests, given.seed))
-    except (httpx.HTTPError, httpx.InvalidURL) as error:
+        return run(urlsplit(given.url), given.users, given.requests, given.seed)
+    except (OSError, HTTPException, ValueError) as error:
         print(f"cannot use the service at {given.url}: {error!r}", file=sys.stderr)
         return 1
 

@@ -8,6 +8,7 @@ import signal
 import subprocess
 import sys
 import tempfile
+import time
 from collections.abc import Mapping, Sequence
 from pathlib import Path
 from types import FrameType
@@ -31,10 +32,12 @@ def temporary_folder(prefix: str) -> tempfile.TemporaryDirectory[str]:
     return tempfile.TemporaryDirectory(prefix=f"databases-{prefix}-", ignore_cleanup_errors=True)
 
 
-def run(command: Sequence[str | Path], **environment: str) -> int:
+def run(command: Sequence[str | Path], *, last_act: Path | None = None, **environment: str) -> int:
     """Run *command* in the checkout, show what it prints, and give its exit code.
 
-    When this process is told to end, *command* ends first.
+    When this process is told to end, *command* ends first. Once it has written
+    *last_act*, it has a minute left: a thread that it leaves behind must not
+    keep it for ever.
     """
     process = subprocess.Popen(
         [str(word) for word in command],
@@ -43,7 +46,7 @@ def run(command: Sequence[str | Path], **environment: str) -> int:
         stdin=subprocess.DEVNULL,
     )
     try:
-        return process.wait()
+        return process.wait() if last_act is None else _wait(process, last_act)
     except KeyboardInterrupt:
         # Ctrl-C went to both; let *command* say what it got to.
         with contextlib.suppress(subprocess.TimeoutExpired):
@@ -51,6 +54,18 @@ def run(command: Sequence[str | Path], **environment: str) -> int:
         raise
     finally:
         end(process)
+
+
+def _wait(process: subprocess.Popen[bytes], last_act: Path) -> int:
+    limit = None
+    while (code := process.poll()) is None:
+        if limit is None and last_act.exists():
+            limit = time.monotonic() + 60
+        if limit is not None and time.monotonic() > limit:
+            say("it has done its work and does not end: a thread of it is left")
+            return 124
+        time.sleep(0.1)
+    return code
 
 
 def run_quietly(

@@ -2,103 +2,138 @@
 
 from __future__ import annotations
 
-import json
 import os
-import shutil
 import subprocess
+import sys
+import time
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass
 from pathlib import Path
 
-import environment
+import matrix_row
 import table
-from checkout import ROOT, SCRIPTS, Failure, say
-from drivers import SCHEMES
-from pytest_run import Counts, Outcome, run_pytest
+from checkout import SCRIPTS, end, say, temporary_folder
+from matrix_row import NEWEST, OLDEST, SQLALCHEMY_20, VERSIONS, Row, RowResult, find_python
+from pytest_run import Counts
 from servers import Servers
 
-VERSIONS = ("3.10", "3.11", "3.12", "3.13")
-TESTS = ("tests/conformance", "tests/compat", "tests/unit")
-FOLDER = ROOT / ".venv-matrix"
-OLDEST = SCRIPTS / "oldest.txt"
-_SHOWN = ("sqlalchemy", *SCHEMES)
-
-
-@dataclass(frozen=True)
-class Row:
-    """One Python with one choice of packages."""
-
-    version: str
-    python: str
-    oldest: bool
-
-    @property
-    def folder(self) -> Path:
-        """Name the folder of its environment."""
-        return FOLDER / f"{self.version}{'-oldest' if self.oldest else ''}"
-
-    @property
-    def name(self) -> str:
-        """Name the row for the user."""
-        return f"{self.version}, {'oldest' if self.oldest else 'newest'} packages"
+AT_ONCE = 2
+"""How many rows run at the same time: the tests wait for servers half of their time."""
 
 
 def run_matrix(servers: Servers, variables: Mapping[str, str], arguments: Sequence[str]) -> int:
     """Run the tests on each row, show a table, and give the exit code."""
-    tests = [name for name in TESTS if (ROOT / name).is_dir()]
-    results: list[tuple[Row, str, Outcome]] = []
+    rows = plan({version: python for version in VERSIONS if (python := find_python(version))})
+    with temporary_folder("matrix") as name:
+        results = _run_rows(rows, servers, variables, arguments, Path(name))
     problems = [
         f"{driver} could not be tested: {reason} (--without {driver} leaves it out)"
         for driver, reason in servers.missing.items()
     ]
-    for row in _rows():
-        say(f"Python {row.name}")
-        more = ("--constraint", str(OLDEST)) if row.oldest else ()
-        try:
-            environment.ensure(["test"], folder=row.folder, python=row.python, more=more)
-        except Failure as failure:
-            say(str(failure))
-            problems.append(f"Python {row.name}: {str(failure).splitlines()[0]}")
-            continue
-        python = environment.python_of(row.folder)
-        # Linters and coverage have had their turn; here only behaviour counts.
-        words = ["-p", "no:cacheprovider", "--quiet", *tests, *arguments]
-        outcome = run_pytest(python, servers.targets, words, variables)
-        results.append((row, _packages(python), outcome))
-    for row, _, outcome in results:
-        if outcome.code:
-            problems.append(f"Python {row.name}: pytest ended with {outcome.code}")
+    for result in results:
+        if result.failure:
+            problems.append(f"Python {result.row.name}: {result.failure.splitlines()[0]}")
+        elif result.outcome.code:
+            problems.append(f"Python {result.row.name}: pytest ended with {result.outcome.code}")
         problems += [
-            f"Python {row.name}: {target.driver} was not tested"
+            f"Python {result.row.name}: {target.driver} was not tested"
             for target in servers.targets
-            if not arguments and not outcome.drivers.get(target.driver, Counts()).passed
+            if not arguments and not result.outcome.drivers.get(target.driver, Counts()).passed
         ]
     if not results:
         problems.append(f"no Python of {', '.join(VERSIONS)} could run the tests")
     return _show(servers, results, problems)
 
 
-def _show(
-    servers: Servers, results: Sequence[tuple[Row, str, Outcome]], problems: Sequence[str]
-) -> int:
+def plan(pythons: Mapping[str, str]) -> list[Row]:
+    """Share out the packages: the oldest to the oldest Python, the newest to the newest.
+
+    In between comes the newest SQLAlchemy 2.0. Also a machine with one Python
+    gets all three.
+    """
+    if not pythons:
+        return []
+    oldest, *others = pythons
+    newest = others.pop() if others else oldest
+    second = others.pop(0) if others else newest
+    chosen = [(oldest, OLDEST), (second, SQLALCHEMY_20)]
+    chosen += [(version, NEWEST) for version in (*others, newest)]
+    return [Row(version, pythons[version], packages) for version, packages in chosen]
+
+
+def _run_rows(
+    rows: Sequence[Row],
+    servers: Servers,
+    variables: Mapping[str, str],
+    arguments: Sequence[str],
+    folder: Path,
+) -> list[RowResult]:
+    """Run a few rows at a time; show what one printed if it failed."""
+    waiting = list(rows)
+    running: dict[Row, tuple[subprocess.Popen[bytes], float]] = {}
+    results: dict[Row, RowResult] = {}
+    try:
+        while waiting or running:
+            while waiting and len(running) < AT_ONCE:
+                row = waiting.pop(0)
+                say(f"Python {row.name}: started")
+                task = matrix_row.encode(row, servers.targets, arguments)
+                process = _start(task, folder / row.folder.name, variables)
+                running[row] = (process, time.monotonic())
+            # Two processes, and whichever ends first makes room.
+            time.sleep(0.1)
+            for row, (process, started) in list(running.items()):
+                if process.poll() is None:
+                    continue
+                del running[row]
+                results[row] = matrix_row.decode(row, folder / row.folder.name)
+                seconds = time.monotonic() - started
+                _tell(results[row], folder / row.folder.name / "output", seconds)
+    finally:
+        for process, _ in running.values():
+            end(process)
+    return [results[row] for row in rows]
+
+
+def _start(task: str, folder: Path, variables: Mapping[str, str]) -> subprocess.Popen[bytes]:
+    folder.mkdir()
+    with (folder / "output").open("wb") as output:
+        return subprocess.Popen(
+            [sys.executable, "-B", str(SCRIPTS / "matrix_row.py"), task, str(folder)],
+            env={**os.environ, **variables},
+            stdin=subprocess.DEVNULL,
+            stdout=output,
+            stderr=subprocess.STDOUT,
+        )
+
+
+def _tell(result: RowResult, output: Path, seconds: float) -> None:
+    if result.failure or result.outcome.code:
+        print(output.read_text("utf-8", errors="replace"), flush=True)
+    total = result.outcome.total()
+    say(
+        f"Python {result.row.name}: {total.passed} passed, {total.failed} failed in {seconds:.0f} s"
+    )
+
+
+def _show(servers: Servers, results: Sequence[RowResult], problems: Sequence[str]) -> int:
     print()
-    for row, packages, _ in results:
-        print(f"Python {row.name}: {packages}")
+    for result in results:
+        print(f"Python {result.row.name}: {result.packages}")
     for target in servers.targets:
         print(f"{target.driver}: {target.server}")
     print()
     names = [target.driver for target in servers.targets]
     lines: list[list[object]] = []
-    for row, _, outcome in results:
-        total = outcome.total()
-        cells = [_cell(outcome.drivers.get(name, Counts())) for name in names]
-        lines.append([row.name, *cells, total.passed, total.failed, total.skipped])
+    for result in results:
+        total = result.outcome.total()
+        cells = [_cell(result.outcome.drivers.get(name, Counts())) for name in names]
+        lines.append([result.row.name, *cells, total.passed, total.failed, total.skipped])
     table.show(("Python", *names, "passed", "failed", "skipped"), lines)
     print()
     for problem in problems:
         print(problem)
     passed, failed, skipped = (
-        sum(getattr(outcome.total(), name) for _, _, outcome in results)
+        sum(getattr(result.outcome.total(), name) for result in results)
         for name in ("passed", "failed", "skipped")
     )
     print(f"{passed} passed, {failed} failed, {skipped} skipped")
@@ -109,61 +144,3 @@ def _cell(counts: Counts) -> str:
     if counts.failed:
         return f"{counts.failed} failed"
     return f"{counts.passed} passed" if counts.passed else "not tested"
-
-
-def _rows() -> list[Row]:
-    """List what to run: the oldest Python with the oldest packages, the others with the newest."""
-    found = [(version, python) for version in VERSIONS if (python := find_python(version))]
-    rows = [Row(version, python, oldest=not index) for index, (version, python) in enumerate(found)]
-    if len(rows) == 1:
-        # A machine with one Python still gets both ends.
-        rows.append(Row(rows[0].version, rows[0].python, oldest=False))
-    return rows
-
-
-def find_python(version: str) -> str | None:
-    """Find a Python of *version* on the PATH or among pyenv's; None if there is none."""
-    root = Path(os.environ.get("PYENV_ROOT") or Path.home() / ".pyenv")
-    candidates = [
-        shutil.which(f"python{version}"),
-        shutil.which("python3"),
-        environment.BASE_PYTHON,
-    ]
-    candidates += sorted(str(path) for path in root.glob(f"versions/{version}.*/bin/python"))
-    for candidate in filter(None, candidates):
-        if real := _real_python(candidate, version):
-            return real
-    return None
-
-
-def _real_python(candidate: str, version: str) -> str | None:
-    # A shim of pyenv is on the PATH also where it starts nothing.
-    code = (
-        "import json, os, sys, ensurepip; "
-        "print(json.dumps(['%d.%d' % sys.version_info[:2], sys.version_info.releaselevel, "
-        "os.path.realpath(sys.executable)]))"
-    )
-    try:
-        done = subprocess.run(
-            [candidate, "-c", code],
-            check=True,
-            timeout=20,
-            stdin=subprocess.DEVNULL,
-            stdout=subprocess.PIPE,
-            stderr=subprocess.DEVNULL,
-        )
-        found, level, real = json.loads(done.stdout)
-    except (OSError, ValueError, subprocess.SubprocessError):
-        return None
-    return str(real) if found == version and level == "final" else None
-
-
-def _packages(python: Path) -> str:
-    code = (
-        "import importlib.metadata as m, sys; "
-        "print(', '.join(f'{n} {m.version(n)}' for n in sys.argv[1:]))"
-    )
-    done = subprocess.run(
-        [python, "-c", code, *_SHOWN], capture_output=True, text=True, check=False
-    )
-    return done.stdout.strip()

@@ -57,6 +57,7 @@ def run_pytest(
                 *(str(python), "-m", "pytest", "-p", "tests.support.report"),
                 *("--report-drivers", str(report), *arguments),
             ],
+            last_act=report,
             **{
                 **environment,
                 "TEST_DATABASE_URLS": ",".join(target.url for target in targets),

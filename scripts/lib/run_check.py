@@ -12,6 +12,8 @@ from collections.abc import Sequence
 import environment
 from checkout import ROOT, Failure, call_main, run, say
 
+TYPED = ("databases", "tests", "examples", "benchmarks")
+
 
 def main(arguments: Sequence[str]) -> int:
     """Run every tool, also after one has complained; give the exit code."""
@@ -29,7 +31,7 @@ def main(arguments: Sequence[str]) -> int:
     checks = {
         "format": ["ruff", "format", "--check", "."],
         "lint": ["ruff", "check", "."],
-        "types": ["mypy", "--strict", "databases", "tests"],
+        "types": ["mypy", "--strict", *(name for name in TYPED if (ROOT / name).is_dir())],
         "types of the scripts": ["mypy", "--strict", "scripts/lib"],
         # Without tests/typing pyright would look at everything.
         "public types": ["pyright", "--pythonpath", str(tools / "python"), "tests/typing"],

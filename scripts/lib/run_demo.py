@@ -16,7 +16,7 @@ import sys
 from collections.abc import Sequence
 
 import environment
-from checkout import ROOT, call_main, run, say
+from checkout import call_main, run, say
 
 
 def main(arguments: Sequence[str]) -> int:
@@ -41,8 +41,9 @@ def main(arguments: Sequence[str]) -> int:
     if request.url:
         os.environ["DATABASE_URL"] = request.url
     address = f"http://{request.host}:{request.port}"
+    elsewhere = "" if address == "http://127.0.0.1:8000" else f" --url {address}"
     say(f"the notes service starts at {address}/ (Ctrl-C ends it); put some users on it with")
-    say(f"{python.relative_to(ROOT)} examples/notes_service/load.py --url {address}")
+    say(f"python3 examples/notes_service/load.py --users 50 --requests 2000{elsewhere}")
     return run(
         [
             *(python, "-m", "uvicorn", "examples.notes_service.app:app", "--no-access-log"),

@@ -6,9 +6,10 @@
 --without DRIVER  leave out asyncpg, psycopg, aiopg, aiomysql, asyncmy or aiosqlite;
                   without this, a driver that cannot be tested fails the run
 --thorough        also the long tests
---matrix          repeat conformance, compat and unit tests on every Python from 3.10
-                  to 3.13 on this machine: the oldest with the oldest packages that
-                  are supported, the newest with the newest
+--matrix          repeat the tests of conformance and compatibility on every Python
+                  from 3.10 to 3.13 on this machine: the oldest with the oldest
+                  packages that are supported, the newest with the newest, one
+                  between them with the newest SQLAlchemy 2.0
 others            go to pytest: scripts/test -k name tests/conformance
 
 The environment is made in .venv. Servers: those of TEST_DATABASE_URLS, if set; else

@@ -154,8 +154,9 @@ def test_row_over_the_key_map_of_its_metadata_is_read_by_index_and_name() -> Non
 
 def test_row_over_a_key_map_of_indexes_is_read_by_index_and_attribute() -> None:
     metadata = SimpleResultMetaData(NAMES)
+    keymap = getattr(metadata, "_key_to_index", None) or {name: NAMES.index(name) for name in NAMES}
 
-    row: Any = Row(metadata, None, metadata._key_to_index, (1, "text", {}, None))
+    row: Any = Row(metadata, None, keymap, (1, "text", {}, None))
 
     assert (row[1], row.words) == ("text", "text")
     assert dict(row._mapping) == {"id": 1, "words": "text", "document": {}, "mood": None}

@@ -2,12 +2,16 @@
 
 from __future__ import annotations
 
+import asyncio
+import contextlib
 import os
+import signal
 from collections.abc import Generator, Iterator
+from types import FrameType
 
 import pytest
 
-from tests.conftest import Outsides, time_limit
+from tests.conftest import Outsides
 from tests.faults.score import Score
 from tests.support.drivers import NO_SERVERS, DriverCase, skip_reason
 
@@ -81,3 +85,28 @@ def pytest_terminal_summary(
     if score is not None:
         terminalreporter.section("faults")
         score.show(terminalreporter.write_line)
+
+
+@contextlib.contextmanager
+def time_limit(seconds: float) -> Iterator[None]:
+    """Raise in the main thread when the block takes longer than *seconds*.
+
+    Again every few seconds while an event loop runs: what is raised inside one
+    of its callbacks is only logged. Not without a loop: pytest may already be
+    writing its report.
+    """
+    is_late = False
+
+    def give_up(signal_number: int, frame: FrameType | None) -> None:
+        nonlocal is_late
+        if not is_late or asyncio._get_running_loop() is not None:
+            is_late = True
+            raise TimeoutError(f"the test did not end within {seconds} seconds")
+
+    previous = signal.signal(signal.SIGALRM, give_up)
+    signal.setitimer(signal.ITIMER_REAL, seconds, 3)
+    try:
+        yield
+    finally:
+        signal.setitimer(signal.ITIMER_REAL, 0)
+        signal.signal(signal.SIGALRM, previous)

@@ -54,9 +54,7 @@ class RestartableServer(Readable):
         self._recipe = recipe
         self._place = private.make_place("faults")
         # Removes the folder however this process ends.
-        self._keeper = private.PrivateServer(
-            self._place, ["sleep", "infinity"], signal.SIGTERM
-        )
+        self._keeper = private.PrivateServer(self._place, ["sleep", "infinity"], signal.SIGTERM)
         self.port: int = private.free_port()
         self._running: Any = None
         try:

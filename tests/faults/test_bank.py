@@ -97,9 +97,7 @@ async def test_a_deadlock_is_the_drivers_error_and_leaves_the_database_usable(
             await locked[1 - first].wait()
             await database.execute(ADD, {"id": 1 - first, "amount": -1})
 
-    outcomes = await within(
-        asyncio.gather(teller(0), teller(1), return_exceptions=True), 20
-    )
+    outcomes = await within(asyncio.gather(teller(0), teller(1), return_exceptions=True), 20)
 
     errors = [outcome for outcome in outcomes if outcome is not None]
     assert len(errors) == 1, outcomes
@@ -131,9 +129,7 @@ async def test_a_deadlock_in_a_savepoint_is_never_half_committed(
             # What was lost with the deadlock must not be half made good.
             await database.execute(ADD, {"id": first, "amount": -10})
 
-    outcomes = await within(
-        asyncio.gather(teller(0), teller(1), return_exceptions=True), 20
-    )
+    outcomes = await within(asyncio.gather(teller(0), teller(1), return_exceptions=True), 20)
 
     assert sum(outcome is None for outcome in outcomes) >= 1, outcomes
     assert opened.column(accounts.c.balance) == [BALANCE] * ACCOUNTS
@@ -156,9 +152,7 @@ async def test_a_serialization_failure_is_the_drivers_error(
             await read[1 - number].wait()
             await database.execute(ADD, {"id": number, "amount": -BALANCE})
 
-    outcomes = await within(
-        asyncio.gather(withdraw(0), withdraw(1), return_exceptions=True), 20
-    )
+    outcomes = await within(asyncio.gather(withdraw(0), withdraw(1), return_exceptions=True), 20)
 
     errors = [outcome for outcome in outcomes if outcome is not None]
     assert len(errors) == 1, outcomes

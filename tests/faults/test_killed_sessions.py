@@ -34,9 +34,7 @@ async def ended(outside: Outside) -> None:
 
 
 @pytest.mark.parametrize("idle", [None, 0.01, 1.2], ids=["at_once", "soon", "after_a_while"])
-async def test_ended_while_idle(
-    database: Database, outside: Outside, idle: float | None
-) -> None:
+async def test_ended_while_idle(database: Database, outside: Outside, idle: float | None) -> None:
     assert await database.fetch_val("SELECT 1") == 1
     end_sessions(outside)
     while outside.sessions():
@@ -253,9 +251,7 @@ async def test_ended_while_iterating(
     await works(database, outside)
 
 
-async def test_ended_at_random_under_load(
-    make_database: MakeDatabase, outside: Outside
-) -> None:
+async def test_ended_at_random_under_load(make_database: MakeDatabase, outside: Outside) -> None:
     database = make_database(max_size=3)
     await database.connect()
     acknowledged: list[str] = []
@@ -278,9 +274,7 @@ async def test_ended_at_random_under_load(
             await asyncio.sleep(0.02)
             end_sessions(outside)
 
-    await asyncio.wait_for(
-        asyncio.gather(trouble(), *(work(number) for number in range(6))), 30
-    )
+    await asyncio.wait_for(asyncio.gather(trouble(), *(work(number) for number in range(6))), 30)
 
     assert acknowledged
     assert set(acknowledged) <= set(texts(outside))

@@ -19,6 +19,7 @@ from typing import Any
 import pytest
 
 from databases import Database
+from databases.errors import InterfaceError
 from tests.faults.acts import texts, works, write
 from tests.support.drivers import DriverCase, requires
 from tests.support.outside import Outside
@@ -45,11 +46,20 @@ def test_another_loop_than_it_was_connected_on_is_a_clear_error(outside: Outside
     database = Database(outside.url)
 
     async def ask() -> None:
-        with pytest.raises(RuntimeError, match="loop"):
+        with pytest.raises(InterfaceError, match="event loop"):
             await asyncio.wait_for(database.fetch_val("SELECT 1"), 2)
-        with pytest.raises(RuntimeError, match="loop"):
-            async with asyncio_timeout(2), database.transaction():
-                raise AssertionError
+        with pytest.raises(InterfaceError, match="event loop"):
+            await asyncio.wait_for(begin(), 2)
+        with pytest.raises(InterfaceError, match="event loop"):
+            await asyncio.wait_for(read(), 2)
+
+    async def begin() -> None:
+        async with database.transaction():
+            raise AssertionError
+
+    async def read() -> None:
+        async for _ in database.iterate("SELECT 1"):
+            raise AssertionError
 
     with _Loop() as first:
         first.run(database.connect())
@@ -84,33 +94,39 @@ def test_a_loop_that_ended_without_disconnecting(outside: Outside) -> None:
     assert texts(outside) == ["first", "it works"]
 
 
-def test_a_loop_that_is_shut_down_with_tasks_in_flight(outside: Outside) -> None:
-    """``asyncio.run`` cancels all tasks at once, those of the pool included."""
+def test_a_loop_whose_tasks_are_all_cancelled_at_once(outside: Outside) -> None:
+    """As when a program is told to end: the tasks of the pool are cancelled too."""
+    tasks: list[asyncio.Task[None]] = []
+    database = Database(outside.url, max_size=2)
+
+    async def block() -> None:
+        async with database.transaction():
+            if outside.case.can("server"):
+                await write(database, "lost")
+            await asyncio.sleep(30)
 
     async def main() -> None:
-        database = Database(outside.url, max_size=2)
-        await database.connect()
+        async with database:
+            tasks.extend(asyncio.ensure_future(block()) for _ in range(4))
+            await asyncio.sleep(0.05)
+            asyncio.get_running_loop().call_soon(_cancel_all)
+            await asyncio.sleep(30)
 
-        async def block() -> None:
-            async with database.transaction():
-                if outside.case.can("server"):
-                    await write(database, "lost")
-                await asyncio.sleep(30)
-
-        for _ in range(4):
-            _tasks.append(asyncio.ensure_future(block()))
-        await asyncio.sleep(0.05)
-
-    _tasks: list[asyncio.Future[None]] = []
     threads_before = threading.active_count()
-    with warnings.catch_warnings():
-        warnings.simplefilter("ignore")
-        asyncio.run(asyncio.wait_for(main(), 10))
-        assert all(task.cancelled() for task in _tasks)
-        gc.collect()
+    with pytest.raises(asyncio.CancelledError):
+        asyncio.run(main())
+
+    assert all(task.cancelled() for task in tasks)
+    assert not database.is_connected
     _wait_until(lambda: not outside.open_transactions(), "transactions left open")
-    assert texts(outside) == []
+    _wait_until(lambda: not outside.sessions(), "connections left open")
     _wait_until(lambda: threading.active_count() <= threads_before, "threads left")
+    assert texts(outside) == []
+
+
+def _cancel_all() -> None:
+    for task in asyncio.all_tasks():
+        task.cancel()
 
 
 def test_a_thread_with_a_loop_and_a_database_each(outside: Outside) -> None:
@@ -165,7 +181,7 @@ def test_one_database_in_several_threads_works_or_says_why_not(outside: Outside)
 
     assert len(answers) == 4
     for answer in answers:
-        is_clear = isinstance(answer, RuntimeError) and "loop" in str(answer)
+        is_clear = isinstance(answer, InterfaceError) and "event loop" in str(answer)
         assert answer == 42 or is_clear, answers
 
 
@@ -286,15 +302,6 @@ def test_a_process_that_never_connected_ends(outside: Outside) -> None:
 
     assert _run_program(program) == "42\n"
     assert texts(outside) == []
-
-
-def asyncio_timeout(seconds: float) -> Any:
-    """Give ``asyncio.timeout`` where there is one."""
-    if sys.version_info >= (3, 11):
-        return asyncio.timeout(seconds)
-    import contextlib
-
-    return contextlib.AsyncExitStack()
 
 
 class _Loop:

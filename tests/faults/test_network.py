@@ -286,9 +286,7 @@ async def test_silent_at_disconnect_with_a_time_out(
     assert not far.is_connected
 
 
-async def test_silent_at_disconnect_with_a_query_running(
-    far: Database, network: Network
-) -> None:
+async def test_silent_at_disconnect_with_a_query_running(far: Database, network: Network) -> None:
     await far.connect()
     network.swallow()
     query = asyncio.create_task(far.fetch_val("SELECT 1"))
@@ -336,9 +334,7 @@ async def test_silent_for_a_while_under_load(
             await asyncio.sleep(0.3)
             network.heal()
 
-    await asyncio.wait_for(
-        asyncio.gather(trouble(), *(work(number) for number in range(8))), 30
-    )
+    await asyncio.wait_for(asyncio.gather(trouble(), *(work(number) for number in range(8))), 30)
 
     assert set(acknowledged) <= set(texts(outside))
     await has_places(far, 3)

@@ -49,9 +49,7 @@ async def check_stopped(outside: Outside, driver: DriverCase) -> None:
 
 
 @pytest.mark.parametrize("verb", ["fetch_all", "fetch_one", "fetch_val", "execute"])
-async def test_a_slow_query(
-    one: Database, outside: Outside, driver: DriverCase, verb: str
-) -> None:
+async def test_a_slow_query(one: Database, outside: Outside, driver: DriverCase, verb: str) -> None:
     await times_out(getattr(one, verb)(slow_query(driver)), SECONDS)
 
     await works(one, outside)
@@ -174,9 +172,7 @@ async def test_inside_a_savepoint_of_a_transaction_that_goes_on(
     await check_stopped(outside, driver)
 
 
-async def test_a_low_level_transaction(
-    one: Database, outside: Outside, driver: DriverCase
-) -> None:
+async def test_a_low_level_transaction(one: Database, outside: Outside, driver: DriverCase) -> None:
     async def block() -> None:
         transaction = await one.transaction()
         try:
@@ -227,9 +223,7 @@ async def test_iterating_over_rows_that_come_slowly(
     await check_stopped(outside, driver)
 
 
-async def test_in_the_body_of_a_stream(
-    one: Database, outside: Outside, driver: DriverCase
-) -> None:
+async def test_in_the_body_of_a_stream(one: Database, outside: Outside, driver: DriverCase) -> None:
     async def read() -> None:
         async with one.transaction():
             await write(one, "lost")
@@ -253,9 +247,7 @@ async def test_waiting_for_the_pool(one: Database, outside: Outside) -> None:
     await works(one, outside)
 
 
-async def test_waiting_for_the_pool_to_begin_a_transaction(
-    one: Database, outside: Outside
-) -> None:
+async def test_waiting_for_the_pool_to_begin_a_transaction(one: Database, outside: Outside) -> None:
     async def block() -> None:
         async with one.transaction():
             await write(one, "never")
@@ -300,9 +292,7 @@ async def test_waiting_for_a_lock_on_the_file(one: Database, outside: Outside) -
     assert texts(outside) == ["it works"]
 
 
-async def test_execute_many(
-    one: Database, outside: Outside, driver: DriverCase
-) -> None:
+async def test_execute_many(one: Database, outside: Outside, driver: DriverCase) -> None:
     rows = [{"text": f"{number}", "completed": True} for number in range(200_000)]
     try:
         async with ends_in_time(0.05):

@@ -43,6 +43,10 @@ class Ledger:
         self._states[group] = "begun"
         return group
 
+    def grow(self, group: str, size: int = 1) -> None:
+        """Announce *size* rows more, before the commit is sent."""
+        self._sizes[group] += size
+
     def in_doubt(self, group: str) -> None:
         """Note that from now on *group* may be committed."""
         self._states[group] = "in doubt"

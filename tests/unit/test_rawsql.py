@@ -1,5 +1,6 @@
 from __future__ import annotations
 
+import re
 import sqlite3
 from typing import Any
 
@@ -315,7 +316,8 @@ def test_pieces_make_up_the_text(syntax: Syntax, text: str) -> None:
     for occurrence, literal in zip(parsed.occurrences, parsed.literals[1:], strict=True):
         rebuilt += f"{occurrence.opening}:{occurrence.name}{occurrence.closing}{literal}"
 
-    assert rebuilt.replace("\\:", ":") == text.replace("\\:", ":")
+    # An escaped colon outside literals has lost its backslash.
+    assert re.sub(r"\\+:", ":", rebuilt) == re.sub(r"\\+:", ":", text)
 
 
 @given(st.text(max_size=40))

@@ -14,9 +14,10 @@ from sqlalchemy.engine.interfaces import Dialect
 from databases.backends.common import rawsql
 from databases.backends.common.cleaning import called
 from databases.backends.common.driver import Driver, Outcome, RawConnection
+from databases.backends.common.kinds import Kind
 from databases.backends.common.lease import Lease
 from databases.backends.common.options import OptionTable, given_options, split_options
-from databases.backends.common.plans import BoundStatement, Kind
+from databases.backends.common.plans import BoundStatement
 from databases.backends.common.pool import Pool
 from databases.backends.common.records import Layout
 from databases.backends.common.statements import Query, Statements
@@ -287,7 +288,11 @@ class CommonTransaction(TransactionBackend):
         self._connection = connection
         self._savepoint: str | None = None
 
-    async def start(self, is_root: bool, extra_options: dict[Any, Any]) -> None:
+    async def start(  # the signature is interfaces.TransactionBackend's
+        self,
+        is_root: bool,  # noqa: FBT001
+        extra_options: dict[Any, Any],
+    ) -> None:
         """Begin; *extra_options* as `Database.transaction` takes them."""
         if self._connection._connection is None:
             raise ConnectionStateError("Connection is not acquired; acquire it first")

@@ -12,6 +12,7 @@ from databases.backends.common.driver import (
     Fetched,
     Outcome,
     RawConnection,
+    Row,
     Stream,
     Value,
 )
@@ -46,7 +47,7 @@ class CursorDriver:
         return int(raw.fileno())
 
     def can_recover(self, raw: RawConnection) -> bool:
-        """A cancelled statement leaves these drivers out of step."""
+        """Say no: a cancelled statement leaves these drivers out of step."""
         return False
 
     def interrupt(self, raw: RawConnection) -> None:
@@ -56,7 +57,7 @@ class CursorDriver:
         """Never called: see `can_recover`."""
 
     async def reset(self, raw: RawConnection) -> None:
-        """These drivers keep the session as it is."""
+        """Keep the session as it is: these drivers have no reset."""
 
     def lost_transaction(self, raw: RawConnection, error: BaseException) -> bool:
         """Failed statements leave the transaction open."""
@@ -83,7 +84,8 @@ class CursorDriver:
         """Run *sql* for its effect; read its first row where it may have one."""
         async with raw.cursor() as cursor:
             await cursor.execute(sql, args)
-            row, names = None, ()
+            row: Row | None = None
+            names: tuple[str, ...] = ()
             if plan.returns_rows and cursor.description is not None:
                 row, names = await cursor.fetchone(), names_of(cursor)
             return Outcome(row, names, cursor.rowcount, getattr(cursor, "lastrowid", None))

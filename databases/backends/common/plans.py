@@ -7,7 +7,7 @@ compiler.
 
 from __future__ import annotations
 
-import enum
+import operator
 import re
 from collections.abc import Callable, Mapping, Sequence
 from typing import Any, NamedTuple
@@ -15,22 +15,19 @@ from typing import Any, NamedTuple
 from sqlalchemy.engine.interfaces import Dialect
 from sqlalchemy.sql.elements import BindParameter
 
+from databases.backends.common.kinds import Kind, is_session_neutral, kind_of
 from databases.backends.common.records import Layout, make_layout
 from databases.errors import ParameterError
 
-__all__ = ["BoundStatement", "CorePlan", "Kind", "Plan", "is_session_neutral", "kind_of"]
+__all__ = [
+    "BoundStatement",
+    "CorePlan",
+    "Plan",
+    "in_order",
+]
 
 Values = Mapping[str, Any]
 Processor = Callable[[Any], Any]
-
-
-class Kind(enum.Enum):
-    """What a statement does, as far as its result is concerned."""
-
-    SELECT = "select"
-    INSERT = "insert"
-    UPDATE = "update"  # and DELETE: their result is a row count
-    OTHER = "other"
 
 
 class Plan:
@@ -72,7 +69,8 @@ class BoundStatement(NamedTuple):
     """A statement with its arguments, ready for the driver."""
 
     sql: str
-    args: Sequence[Any] | None
+    args: Any
+    """A sequence; None where the driver is to take the text as it is."""
     plan: Plan
     key: Any = None
     """The primary key that an INSERT was given, when it was."""
@@ -101,7 +99,7 @@ class CorePlan:
         parameters: Sequence[BindParameter[Any]],
         given: frozenset[str],
         convert: Processor,
-        finish: Callable[[str, bool], str],
+        finish: Callable[..., str],
         no_args: Sequence[Any] | None,
     ) -> None:
         self._compiled = compiled
@@ -127,7 +125,7 @@ class CorePlan:
         self._quick = [(s.given, s.position, s.key, s.parameter, s.processor) for s in self._steps]
         self._key_name = _key_name_of(compiled)
         self.plan = Plan(
-            finish(compiled.string, bool(self._order)),
+            finish(compiled.string, has_args=bool(self._order)),
             _kind_of_compiled(compiled),
             returns_rows=bool(compiled._result_columns),
             core=self,
@@ -141,9 +139,9 @@ class CorePlan:
         plan = self.plan
         if self._is_simple and self._key_name is None:
             args: list[Any] = []
-            for given, position, key, constant, processor in self._quick:
+            for given, position, name, constant, processor in self._quick:
                 if given:
-                    value = values[key]
+                    value = values[name]
                 elif position is None:
                     value = constant.effective_value
                 else:
@@ -153,8 +151,8 @@ class CorePlan:
         by_name = self._values_by_name(parameters, values)
         key = by_name.get(self._key_name) if self._key_name is not None else None
         if self._has_expansion:
-            sql, args = self._expand(by_name)
-            return BoundStatement(sql, args or self._no_args, plan, key)
+            text, expanded = self._expand(by_name)
+            return BoundStatement(text, expanded or self._no_args, plan, key)
         processed = {
             step.name: by_name[step.name]
             if step.processor is None
@@ -164,6 +162,27 @@ class CorePlan:
         return BoundStatement(
             plan.sql, [processed[n] for n in self._order] or self._no_args, plan, key
         )
+
+    def row_maker(self) -> Callable[[Values], Sequence[Any]] | None:
+        """Return what makes arguments of a row of values, for many rows of the same names.
+
+        None where that takes more than putting them in order: see `bind`.
+        """
+        if not self._is_simple or not self._quick or not all(q[0] for q in self._quick):
+            return None
+        names = [name for _, _, name, _, _ in self._quick]
+        processors = [(i, q[4]) for i, q in enumerate(self._quick) if q[4] is not None]
+        take = in_order(names)
+        if not processors:
+            return take
+
+        def make(values: Values) -> Sequence[Any]:
+            args = list(take(values))
+            for index, process in processors:
+                args[index] = process(args[index])
+            return args
+
+        return make
 
     def make_layout(self, names: Sequence[str]) -> Layout:
         """Return the layout of rows that the driver names *names*."""
@@ -280,7 +299,14 @@ class CorePlan:
             value = state.parameters[name]
             args.append(value if processor is None else processor(value))
             sources.append((origin, index, processor))
-        return self._finish(state.statement, bool(args)), args, sources
+        return self._finish(state.statement, has_args=bool(args)), args, sources
+
+
+def in_order(names: Sequence[str]) -> Callable[[Values], Sequence[Any]]:
+    """Return what takes the values of *names* out of a mapping, in that order."""
+    if len(names) > 1:
+        return operator.itemgetter(*names)
+    return lambda values: [values[name] for name in names]
 
 
 class _DefaultContext:
@@ -294,7 +320,10 @@ class _DefaultContext:
         self.isinsert = bool(compiled.isinsert)
         self.isupdate = bool(compiled.isupdate)
 
-    def get_current_parameters(self, isolate_multiinsert_groups: bool = True) -> dict[str, Any]:
+    def get_current_parameters(
+        self,
+        isolate_multiinsert_groups: bool = True,  # noqa: FBT001, FBT002  # SQLAlchemy's signature
+    ) -> dict[str, Any]:
         """Return the values of the row by column key."""
         values = dict(self.current_parameters)
         index = getattr(self.current_column, "index", None)
@@ -341,82 +370,3 @@ def _kind_of_compiled(compiled: Any) -> Kind:
     if compiled._result_columns:
         return Kind.SELECT
     return kind_of(compiled.string)
-
-
-_LEADING = re.compile(r"(?:\s|--[^\n]*(?:\n|\Z)|/\*.*?\*/|\()*([a-zA-Z]+)", re.DOTALL)
-_KINDS = {
-    "select": Kind.SELECT,
-    "values": Kind.SELECT,
-    "table": Kind.SELECT,
-    "show": Kind.SELECT,
-    "explain": Kind.SELECT,
-    "with": Kind.SELECT,
-    "insert": Kind.INSERT,
-    "replace": Kind.INSERT,
-    "update": Kind.UPDATE,
-    "delete": Kind.UPDATE,
-    "merge": Kind.UPDATE,
-}
-_QUOTED = re.compile(r"'(?:[^']|'')*'|\"[^\"]*\"|--[^\n]*|/\*.*?\*/", re.DOTALL)
-_RETURNING = re.compile(r"\breturning\b", re.I)
-_CHANGES = re.compile(r"\b(insert\s+into|update|delete\s+from|merge\s+into)\b", re.I)
-
-
-def kind_of(sql: str) -> Kind:
-    """Return what the text *sql* does, by its first words."""
-    match = _LEADING.match(sql)
-    word = match[1].lower() if match else ""
-    kind = _KINDS.get(word, Kind.OTHER)
-    if word == "with":
-        change = _CHANGES.search(_QUOTED.sub(" ", sql))
-        if change is not None and not _RETURNING.search(sql):
-            return Kind.INSERT if change[1].lower().startswith("insert") else Kind.UPDATE
-    return kind
-
-
-def returns_rows(sql: str, kind: Kind) -> bool:
-    """Tell whether the text *sql* may answer with rows."""
-    if kind is Kind.SELECT:
-        return True
-    return _RETURNING.search(sql) is not None and bool(_RETURNING.search(_QUOTED.sub(" ", sql)))
-
-
-# Words that may stand before a parenthesis, and functions that change nothing.
-_HARMLESS = frozenset(
-    """
-    all and any array as between by case coalesce conflict else exists filter from group having
-    in interval into is join like ilike not on or order over partition returning row rows select
-    set some then union except intersect using values when where with within limit offset lateral
-    distinct materialized recursive only only
-    abs avg bit_length cast ceil ceiling char_length character_length concat concat_ws count
-    cume_dist date_part date_trunc dense_rank extract first_value floor format greatest
-    json_agg json_build_array json_build_object jsonb_agg jsonb_build_array jsonb_build_object
-    json_object_agg jsonb_set lag last_value lead least left length lower lpad ltrim max md5 min
-    mod now nth_value ntile nullif octet_length percent_rank position power random rank
-    regexp_replace repeat replace right round row_number rpad rtrim sign split_part sqrt
-    starts_with statement_timestamp string_agg string_to_array strpos substr substring sum
-    clock_timestamp current_timestamp to_char to_date to_json to_jsonb to_number to_timestamp
-    transaction_timestamp translate trim trunc unnest upper array_agg array_append array_length
-    array_remove bool_and bool_or every generate_series gen_random_uuid row_to_json stddev
-    variance varchar char character numeric decimal timestamp time bit varbit float age
-    """.split()
-)
-_CALL = re.compile(r"([\w$.\"]+)\s*\(")
-_NEUTRAL_START = frozenset(("select", "insert", "update", "delete", "values"))
-
-
-def is_session_neutral(sql: str) -> bool:
-    """Tell whether *sql* is certain to leave the session as it was.
-
-    True for a plain SELECT, INSERT, UPDATE or DELETE that calls no function
-    but well-known harmless ones.
-    """
-    match = _LEADING.match(sql)
-    if match is None or match[1].lower() not in _NEUTRAL_START or "\\" in sql or "$$" in sql:
-        return False
-    plain = _QUOTED.sub(lambda m: m[0] if m[0][0] == '"' else " ", sql)
-    if ";" in plain.rstrip().rstrip(";"):
-        return False
-    insert_target = re.match(r"\s*insert\s+into\s+[\w$.\"]+\s*", plain, re.I)
-    body = plain[insert_target.end() :] if insert_target else plain
-    return all(name.lower() in _HARMLESS for name in _CALL.findall(body))

@@ -129,9 +129,9 @@ class Pool:
         now = time.monotonic()
         if self._is_closing or self._has_expired(slot, now) or not driver.is_usable(raw):
             return self._drop(slot)
-        elif slot.in_doubt and not driver.can_recover(raw):
+        if slot.in_doubt and not driver.can_recover(raw):
             return self._drop(slot, cancel=True)
-        elif (
+        if (
             slot.in_doubt
             or (slot.changed and self._forgets)
             or self._always_cleans
@@ -140,8 +140,7 @@ class Pool:
             slot.state = SlotState.CLEANING
             self._cleaning += 1
             return self._work.start(self._clean(slot))
-        else:
-            self._file(slot, now)
+        self._file(slot, now)
         return None
 
     def discard(self, slot: Slot, *, cancel: bool = True) -> None:

@@ -8,7 +8,8 @@ from contextlib import asynccontextmanager
 from typing import Any
 
 from databases.backends.common.driver import RawConnection
-from databases.backends.common.pool import Pool, Slot
+from databases.backends.common.pool import Pool
+from databases.backends.common.slots import Slot
 from databases.errors import InterfaceError
 
 __all__ = ["AioPool", "AsyncpgPool", "LegacyPool"]
@@ -109,23 +110,27 @@ class AsyncpgPool(LegacyPool):
         return self._options.max_size
 
     async def execute(self, query: str, *args: Any, timeout: float | None = None) -> Any:
-        """As the method of an asyncpg connection; so are the next four."""
+        """Run *query* as ``asyncpg.Connection.execute`` does."""
         async with self.acquire() as connection:
             return await connection.execute(query, *args, timeout=timeout)
 
     async def executemany(self, command: str, args: Any, *, timeout: float | None = None) -> Any:
+        """Run *command* as ``asyncpg.Connection.executemany`` does."""
         async with self.acquire() as connection:
             return await connection.executemany(command, args, timeout=timeout)
 
     async def fetch(self, query: str, *args: Any, **options: Any) -> Any:
+        """Run *query* as ``asyncpg.Connection.fetch`` does."""
         async with self.acquire() as connection:
             return await connection.fetch(query, *args, **options)
 
     async def fetchrow(self, query: str, *args: Any, **options: Any) -> Any:
+        """Run *query* as ``asyncpg.Connection.fetchrow`` does."""
         async with self.acquire() as connection:
             return await connection.fetchrow(query, *args, **options)
 
     async def fetchval(self, query: str, *args: Any, **options: Any) -> Any:
+        """Run *query* as ``asyncpg.Connection.fetchval`` does."""
         async with self.acquire() as connection:
             return await connection.fetchval(query, *args, **options)
 

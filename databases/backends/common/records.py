@@ -125,7 +125,7 @@ class _RecordMapping(Mapping[str, Any]):
         return len(self._record._names)
 
     def __contains__(self, key: object) -> bool:
-        return self.get(key, _MISSING) is not _MISSING
+        return self._record.get(key, _MISSING) is not _MISSING
 
     def items(self) -> Any:
         """Return pairs of column name and value, one per column."""
@@ -204,7 +204,7 @@ class Layout:
     def all(self, rows: Iterable[Sequence[Any]]) -> list[Any]:
         """Return a record for each of *rows*."""
         new, cls = self.record.__new__, self.record
-        records = []
+        records: list[Any] = []
         append = records.append
         if not self.converters:
             for values in rows:
@@ -262,7 +262,7 @@ def _lookup_keys(names: tuple[str, ...], objects: tuple[tuple[Any, ...], ...]) -
 
 
 def _record_class(names: tuple[str, ...], keys: dict[Any, int]) -> type[FastRecord]:
-    def __getitem__(self: FastRecord, key: Any) -> Any:
+    def get_item(self: FastRecord, key: Any) -> Any:
         try:
             return self._data[keys[key]]
         except (KeyError, TypeError):
@@ -272,7 +272,7 @@ def _record_class(names: tuple[str, ...], keys: dict[Any, int]) -> type[FastReco
     attributes: dict[str, Any] = {
         name: property(_getter(keys[name])) for name in names if name not in _METHODS
     }
-    attributes.update(__slots__=(), __getitem__=__getitem__, _names=names, _keys=keys)
+    attributes.update(__slots__=(), __getitem__=get_item, _names=names, _keys=keys)
     return type("Record", (FastRecord,), attributes)
 
 
@@ -355,8 +355,14 @@ class Row(Sequence[Any]):
 class Record(interfaces.Record):
     """A record over a driver row, converted at each look-up; for third-party backends."""
 
-    __slots__ = ("_column_map", "_column_map_full", "_column_map_int", "_dialect")
-    __slots__ += ("_result_columns", "_row")
+    __slots__ = (
+        "_column_map",
+        "_column_map_full",
+        "_column_map_int",
+        "_dialect",
+        "_result_columns",
+        "_row",
+    )
 
     def __init__(
         self, row: Any, result_columns: Sequence[Any], dialect: Dialect, column_maps: ColumnMaps

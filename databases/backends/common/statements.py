@@ -8,7 +8,7 @@ is compiled each time; the result is the same.
 from __future__ import annotations
 
 from collections import OrderedDict
-from collections.abc import Iterable, Iterator, Mapping, Sequence
+from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from logging import DEBUG
 from typing import Any, NamedTuple
 
@@ -19,14 +19,13 @@ from sqlalchemy.sql.sqltypes import NULLTYPE
 from sqlalchemy.sql.type_api import _resolve_value_to_type
 
 from databases.backends.common import rawsql
+from databases.backends.common.kinds import Kind, kind_of, returns_rows
 from databases.backends.common.plans import (
     BoundStatement,
     CorePlan,
-    Kind,
     Plan,
     has_clause_defaults,
-    kind_of,
-    returns_rows,
+    in_order,
 )
 from databases.errors import ParameterError
 from databases.events import log_query, logger
@@ -101,34 +100,73 @@ class Statements:
 
         Neighbouring rows with the same keys share one statement.
         """
+        expression = query if isinstance(query, str) else _as_expression(query)
         current: BoundStatement | None = None
         batch: list[Sequence[Any]] = []
+        names: tuple[str, ...] | None = None
+        make: Callable[[Values], Sequence[Any] | None] = _nothing
         for values in rows:
-            if isinstance(query, str):
-                bound = self._bind_string(query, values)
+            if tuple(values) != names:
+                names = tuple(values)
+                bound, make = self._row_maker(expression, values)
+                args = bound.args or ()
             else:
-                bound = self._bind_core(_as_expression(query), values, many=True)
-            if current is not None and bound.sql != current.sql:
-                yield current, batch
-                batch = []
-            if not batch and logger.isEnabledFor(DEBUG):
-                log_query(bound.sql, bound.args)
-            current = bound
-            batch.append(bound.args or ())
+                made = make(values)
+                if made is None:
+                    bound = self._bind_row(expression, values)
+                args = bound.args or () if made is None else made
+            if current is None or bound.sql != current.sql:
+                if current is not None:
+                    yield current, batch
+                    batch = []
+                if logger.isEnabledFor(DEBUG):
+                    log_query(bound.sql, bound.args)
+                current = bound
+            batch.append(args)
         if current is not None:
             yield current, batch
+
+    def _bind_row(self, query: Any, values: Values) -> BoundStatement:
+        if isinstance(query, str):
+            return self._bind_string(query, values)
+        return self._bind_core(query, values, many=True)
+
+    def _row_maker(
+        self, query: Any, values: Values
+    ) -> tuple[BoundStatement, Callable[[Values], Sequence[Any] | None]]:
+        """Return *query* bound to *values*, and what binds other rows of the same names.
+
+        The latter gives None for a row that has to be bound by itself.
+        """
+        bound = self._bind_row(query, values)
+        if isinstance(query, str):
+            order = self._string_plan(query).simple_order
+            take = None if not order else in_order(order)
+            plain = set(_PLAIN_TYPES)
+        else:
+            core = bound.plan.core
+            take = None if core is None else core.row_maker()
+            plain = set(map(type, values.values()))
+            if _has_expression(values):
+                take = None
+        if take is None:
+            return bound, _nothing
+        is_string = isinstance(query, str)
+
+        def make(values: Values) -> Sequence[Any] | None:
+            if plain.issuperset(map(type, values.values())):
+                return take(values)
+            if is_string or _has_expression(values):
+                return None
+            plain.update(map(type, values.values()))
+            return take(values)
+
+        return bound, make
 
     # Strings
 
     def _bind_string(self, sql: str, values: Values) -> BoundStatement:
-        plan = self._strings.get(sql)
-        if plan is None:
-            self.misses += 1
-            plan = _StringPlan(sql, self._syntax, self._style)
-            self._remember(self._strings, sql, plan)
-        else:
-            self.hits += 1
-            self._strings.move_to_end(sql)
+        plan = self._string_plan(sql)
         order = plan.simple_order
         if order is None:
             return self._bind_lists(plan, values)
@@ -142,6 +180,17 @@ class Statements:
             if value.__class__ not in _PLAIN_TYPES:
                 args[index] = self._convert(value)
         return BoundStatement(plan.plan.sql, args or self._no_args, plan.plan)
+
+    def _string_plan(self, sql: str) -> _StringPlan:
+        plan = self._strings.get(sql)
+        if plan is None:
+            self.misses += 1
+            plan = _StringPlan(sql, self._syntax, self._style)
+            self._remember(self._strings, sql, plan)
+        else:
+            self.hits += 1
+            self._strings.move_to_end(sql)
+        return plan
 
     def _bind_lists(self, plan: _StringPlan, values: Values) -> BoundStatement:
         rawsql.check_parameters(plan.parsed.names, values)
@@ -229,10 +278,10 @@ class Statements:
     def _bind_ddl(self, query: Any, values: Values) -> BoundStatement:
         if values:
             rawsql.check_parameters((), values)
-        sql = self._finished(str(query.compile(dialect=self._dialect)), False)
+        sql = self._finished(str(query.compile(dialect=self._dialect)), has_args=False)
         return BoundStatement(sql, self._no_args, Plan(sql, Kind.OTHER, returns_rows=False))
 
-    def _finished(self, sql: str, has_args: bool) -> str:
+    def _finished(self, sql: str, *, has_args: bool) -> str:
         """Return *sql* as the driver wants it: without arguments nobody unescapes ``%%``."""
         if not has_args and self._style == "format" and "%" in sql:
             return sql.replace("%%", "%")
@@ -315,7 +364,16 @@ def _must_merge(query: Any, values: Values) -> bool:
     if query._values or query._multi_values or getattr(query, "_ordered_values", None):
         names = _parameter_names(query._generate_cache_key())
         return not names.issuperset(values)
+    return _has_expression(values)
+
+
+def _has_expression(values: Values) -> bool:
+    """Tell whether a value is an SQL expression, which is no argument."""
     return any(
         isinstance(value, ClauseElement) or hasattr(value, "__clause_element__")
         for value in values.values()
     )
+
+
+def _nothing(_values: Values) -> None:
+    return None

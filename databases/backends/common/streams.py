@@ -43,8 +43,8 @@ class OpenStream:
     async def fetch(self, size: int) -> Any:
         """Return the next rows, none at the end."""
         if self._buffer is not None:
-            rows, self._buffer = self._buffer[:size], self._buffer[size:]
-            return rows
+            first, self._buffer = self._buffer[:size], self._buffer[size:]
+            return first
         stream = self._stream
         if stream is None or self._connection._connection is not self._raw:
             raise ConnectionStateError(

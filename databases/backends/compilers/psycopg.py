@@ -9,16 +9,17 @@ from sqlalchemy.dialects.postgresql.base import PGCompiler
 __all__ = ["APGCompiler_psycopg2", "PGCompiler_psycopg"]
 
 
-class PGCompiler_psycopg(PGCompiler):
+class PGCompiler_psycopg(PGCompiler):  # noqa: N801  # the name that programs import
     """SQLAlchemy's PostgreSQL compiler under the name that programs import."""
 
 
-class APGCompiler_psycopg2(PGCompiler_psycopg):
+class APGCompiler_psycopg2(PGCompiler_psycopg):  # noqa: N801  # likewise
     """Fills Python-side defaults in, for programs that compile by themselves."""
 
     def construct_params(self, *args: Any, **kwargs: Any) -> Any:
         """Return the parameters, with the default of each column that was not given."""
         parameters = super().construct_params(*args, **kwargs)
+        defaults: list[tuple[Any, Any]]
         if self.isinsert:
             defaults = [(column, column.default) for column in self.insert_prefetch]
         elif self.isupdate:

@@ -150,14 +150,14 @@ class MySQLDriver(CursorDriver):
         return bool(raw.get_transaction_status())
 
     def is_clean(self, error: BaseException) -> bool:
-        """The server's own errors leave the connection in step."""
+        """Trust the server's own errors: they leave the connection in step."""
         if not isinstance(error, self.errors.MySQLError):
             return isinstance(error, (TypeError, ValueError, ConfigurationError))
         number = error.args[0] if error.args else 0
         return isinstance(number, int) and number not in _CONNECTION_ERRORS
 
     def lost_transaction(self, raw: RawConnection, error: BaseException) -> bool:
-        """A deadlock rolls the whole transaction back."""
+        """Say yes for a deadlock, which rolls the whole transaction back."""
         return bool(error.args) and error.args[0] == _DEADLOCK
 
     async def run(self, raw: RawConnection, sql: str) -> None:

@@ -112,38 +112,41 @@ def _json_types(result_processor: Any) -> dict[Any, Any]:
     }
 
 
-def _text_processor(
-    self: sqltypes.JSON, dialect: Dialect, coltype: object
-) -> Callable[[Any], Any] | None:
-    process = sqltypes.JSON.result_processor(self, dialect, coltype)
+def _text_processor(self: sqltypes.JSON, *about: Any) -> Callable[[Any], Any] | None:
+    process = sqltypes.JSON.result_processor(self, *about)
     return None if process is None else functools.partial(_json_loads, process=process)
 
 
-def _no_processor(self: sqltypes.JSON, dialect: Dialect, coltype: object) -> None:
+def _no_processor(*_: object) -> None:
     return None
+
+
+_CAST = "databases_cast"
 
 
 class _Compiler(PGCompiler):
     """Casts the few parameters whose type nothing else in the statement tells."""
 
-    def visit_bindparam(self, bindparam: Any, databases_cast: bool = False, **kw: Any) -> str:
-        text = str(super().visit_bindparam(bindparam, **kw))
-        if not databases_cast or bindparam.type._isnull or bindparam.expanding or "::" in text:
+    # SQLAlchemy's visitors take what they pass on to each other as keywords.
+    def visit_bindparam(self, bindparam: Any, *args: Any, **kw: Any) -> str:
+        needs_cast = kw.pop(_CAST, False)
+        text = str(super().visit_bindparam(bindparam, *args, **kw))  # type: ignore[no-untyped-call]
+        if not needs_cast or bindparam.type._isnull or bindparam.expanding or "::" in text:
             return text
         type_ = bindparam.type
         # The literal's value is not part of the statement: leave room for any.
         wide = sqltypes.BigInteger() if type_._type_affinity is sqltypes.Integer else type_
         return f"{text}::{self.dialect.type_compiler_instance.process(wide)}"
 
-    def visit_label(self, label: Any, **kw: Any) -> str:
+    def visit_label(self, label: Any, *args: Any, **kw: Any) -> str:
         if isinstance(label.element, BindParameter):
-            kw["databases_cast"] = True
-        return str(super().visit_label(label, **kw))
+            kw[_CAST] = True
+        return str(super().visit_label(label, *args, **kw))  # type: ignore[no-untyped-call]
 
-    def visit_binary(self, binary: Any, **kw: Any) -> str:
+    def visit_binary(self, binary: Any, *args: Any, **kw: Any) -> str:
         if isinstance(binary.left, BindParameter) and isinstance(binary.right, BindParameter):
-            kw["databases_cast"] = True
-        return str(super().visit_binary(binary, **kw))
+            kw[_CAST] = True
+        return str(super().visit_binary(binary, *args, **kw))  # type: ignore[no-untyped-call]
 
 
 class PostgreSQLDialect(PGDialect):
@@ -155,7 +158,7 @@ class PostgreSQLDialect(PGDialect):
     statement_compiler = _Compiler
     _backslash_escapes = False
     _has_native_hstore = True
-    colspecs = {
+    colspecs = {  # noqa: RUF012  # an instance variable of SQLAlchemy's
         **PGDialect.colspecs,
         **_json_types(_text_processor),
         sqltypes.Numeric: _Numeric,
@@ -172,7 +175,7 @@ class DecodingDialect(PostgreSQLDialect):
 
     supports_statement_cache = True
     returns_native_bytes = False
-    colspecs = {
+    colspecs = {  # noqa: RUF012  # an instance variable of SQLAlchemy's
         **PostgreSQLDialect.colspecs,
         **_json_types(_no_processor),
         sqltypes.ARRAY: _CastArray,

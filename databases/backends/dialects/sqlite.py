@@ -15,6 +15,7 @@ from sqlalchemy.engine.interfaces import Dialect
 
 from databases.backends.common.cursors import EMPTY, names_of
 from databases.backends.common.driver import Fetched, Outcome, Row
+from databases.backends.common.plans import Plan
 
 __all__ = [
     "WritingTurn",
@@ -62,7 +63,7 @@ def fetch_first(connection: sqlite3.Connection, sql: str, args: Any) -> Fetched:
     return found
 
 
-def execute(connection: sqlite3.Connection, sql: str, args: Any, returns_rows: bool) -> Outcome:
+def execute(connection: sqlite3.Connection, sql: str, args: Any, plan: Plan) -> Outcome:
     """Run *sql*, or every statement of a script, for its effect."""
     try:
         cursor = connection.execute(sql, args)
@@ -74,7 +75,11 @@ def execute(connection: sqlite3.Connection, sql: str, args: Any, returns_rows: b
     row: Row | None = None
     names: tuple[str, ...] = ()
     # Of a SELECT, the row count alone is told.
-    if returns_rows and cursor.description and not sql.lstrip()[:6].lower().startswith("select"):
+    if (
+        plan.returns_rows
+        and cursor.description
+        and not sql.lstrip()[:6].lower().startswith("select")
+    ):
         row, names = cursor.fetchone(), names_of(cursor)
         cursor.fetchall()  # RETURNING acts on every row
     outcome = Outcome(row, names, cursor.rowcount, cursor.lastrowid)

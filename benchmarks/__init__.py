@@ -1,0 +1,1 @@
+"""Measure this library beside its drivers by hand and beside its peers."""

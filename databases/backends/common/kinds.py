@@ -1,0 +1,96 @@
+"""Kinds: what the text of a statement says of its effect and its result."""
+
+from __future__ import annotations
+
+import enum
+import re
+
+__all__ = ["Kind", "is_session_neutral", "kind_of", "returns_rows"]
+
+
+class Kind(enum.Enum):
+    """What a statement does, as far as its result is concerned."""
+
+    SELECT = "select"
+    INSERT = "insert"
+    UPDATE = "update"  # and DELETE: their result is a row count
+    OTHER = "other"
+
+
+_LEADING = re.compile(r"(?:\s|--[^\n]*(?:\n|\Z)|/\*.*?\*/|\()*([a-zA-Z]+)", re.DOTALL)
+_KINDS = {
+    "select": Kind.SELECT,
+    "values": Kind.SELECT,
+    "table": Kind.SELECT,
+    "show": Kind.SELECT,
+    "explain": Kind.SELECT,
+    "with": Kind.SELECT,
+    "insert": Kind.INSERT,
+    "replace": Kind.INSERT,
+    "update": Kind.UPDATE,
+    "delete": Kind.UPDATE,
+    "merge": Kind.UPDATE,
+}
+_QUOTED = re.compile(r"'(?:[^']|'')*'|\"[^\"]*\"|--[^\n]*|/\*.*?\*/", re.DOTALL)
+_RETURNING = re.compile(r"\breturning\b", re.I)
+_CHANGES = re.compile(r"\b(insert\s+into|update|delete\s+from|merge\s+into)\b", re.I)
+
+
+def kind_of(sql: str) -> Kind:
+    """Return what the text *sql* does, by its first words."""
+    match = _LEADING.match(sql)
+    word = match[1].lower() if match else ""
+    kind = _KINDS.get(word, Kind.OTHER)
+    if word == "with":
+        change = _CHANGES.search(_QUOTED.sub(" ", sql))
+        if change is not None and not _RETURNING.search(sql):
+            return Kind.INSERT if change[1].lower().startswith("insert") else Kind.UPDATE
+    return kind
+
+
+def returns_rows(sql: str, kind: Kind) -> bool:
+    """Tell whether the text *sql* may answer with rows."""
+    if kind is Kind.SELECT:
+        return True
+    return _RETURNING.search(sql) is not None and bool(_RETURNING.search(_QUOTED.sub(" ", sql)))
+
+
+# Words that may stand before a parenthesis, and functions that change nothing.
+_HARMLESS = frozenset(
+    """
+    all and any array as between by case coalesce conflict else exists filter from group having
+    in interval into is join like ilike not on or order over partition returning row rows select
+    set some then union except intersect using values when where with within limit offset lateral
+    distinct materialized recursive only only
+    abs avg bit_length cast ceil ceiling char_length character_length concat concat_ws count
+    cume_dist date_part date_trunc dense_rank extract first_value floor format greatest
+    json_agg json_build_array json_build_object jsonb_agg jsonb_build_array jsonb_build_object
+    json_object_agg jsonb_set lag last_value lead least left length lower lpad ltrim max md5 min
+    mod now nth_value ntile nullif octet_length percent_rank position power random rank
+    regexp_replace repeat replace right round row_number rpad rtrim sign split_part sqrt
+    starts_with statement_timestamp string_agg string_to_array strpos substr substring sum
+    clock_timestamp current_timestamp to_char to_date to_json to_jsonb to_number to_timestamp
+    transaction_timestamp translate trim trunc unnest upper array_agg array_append array_length
+    array_remove bool_and bool_or every generate_series gen_random_uuid row_to_json stddev
+    variance varchar char character numeric decimal timestamp time bit varbit float age
+    """.split()
+)
+_CALL = re.compile(r"([\w$.\"]+)\s*\(")
+_NEUTRAL_START = frozenset(("select", "insert", "update", "delete", "values"))
+
+
+def is_session_neutral(sql: str) -> bool:
+    """Tell whether *sql* is certain to leave the session as it was.
+
+    True for a plain SELECT, INSERT, UPDATE or DELETE that calls no function
+    but well-known harmless ones.
+    """
+    match = _LEADING.match(sql)
+    if match is None or match[1].lower() not in _NEUTRAL_START or "\\" in sql or "$$" in sql:
+        return False
+    plain = _QUOTED.sub(lambda m: m[0] if m[0][0] == '"' else " ", sql)
+    if ";" in plain.rstrip().rstrip(";"):
+        return False
+    insert_target = re.match(r"\s*insert\s+into\s+[\w$.\"]+\s*", plain, re.I)
+    body = plain[insert_target.end() :] if insert_target else plain
+    return all(name.lower() in _HARMLESS for name in _CALL.findall(body))
