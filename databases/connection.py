@@ -18,6 +18,7 @@ from databases.backends.common.statements import Query, as_clause
 from databases.errors import ConnectionStateError, TransactionStateError
 from databases.events import logger
 from databases.interfaces import ConnectionBackend, DatabaseBackend, Record
+from databases.limits import limited
 from databases.transactions import Run, RunState, Transaction, ancestors
 
 if TYPE_CHECKING:
@@ -85,20 +86,32 @@ class Connection:
     # Queries
 
     async def fetch_all(
-        self, query: ClauseElement | str, values: Mapping[str, Any] | None = None
+        self,
+        query: ClauseElement | str,
+        values: Mapping[str, Any] | None = None,
+        *,
+        timeout: float | None = None,
     ) -> list[Record]:
-        """Return every row of *query*."""
+        """Return every row of *query*.
+
+        With *timeout* seconds passed, here and in the other verbs, the
+        statement is stopped on the server and ``TimeoutError`` raised.
+        """
         backend = self._connection
-        async with self, self._query_lock:
+        async with limited(timeout), self, self._query_lock:
             records: list[Record] = await backend.fetch_all(prepared(backend, query, values))
             return records
 
     async def fetch_one(
-        self, query: ClauseElement | str, values: Mapping[str, Any] | None = None
+        self,
+        query: ClauseElement | str,
+        values: Mapping[str, Any] | None = None,
+        *,
+        timeout: float | None = None,
     ) -> Record | None:
         """Return the first row of *query*, or None."""
         backend = self._connection
-        async with self, self._query_lock:
+        async with limited(timeout), self, self._query_lock:
             return await backend.fetch_one(prepared(backend, query, values))
 
     async def fetch_val(
@@ -106,29 +119,39 @@ class Connection:
         query: ClauseElement | str,
         values: Mapping[str, Any] | None = None,
         column: int | str | ColumnElement[Any] = 0,
+        *,
+        timeout: float | None = None,
     ) -> Any:
         """Return one value of the first row of *query*, or None."""
         backend = self._connection
-        async with self, self._query_lock:
+        async with limited(timeout), self, self._query_lock:
             return await backend.fetch_val(prepared(backend, query, values), column)
 
     async def execute(
-        self, query: ClauseElement | str, values: Mapping[str, Any] | None = None
+        self,
+        query: ClauseElement | str,
+        values: Mapping[str, Any] | None = None,
+        *,
+        timeout: float | None = None,
     ) -> Any:
         """Run *query*; return its key, row count or value."""
         backend = self._connection
-        async with self, self._query_lock:
+        async with limited(timeout), self, self._query_lock:
             return await backend.execute(prepared(backend, query, values))
 
     async def execute_many(
-        self, query: ClauseElement | str, values: Iterable[Mapping[str, Any]] | None
+        self,
+        query: ClauseElement | str,
+        values: Iterable[Mapping[str, Any]] | None,
+        *,
+        timeout: float | None = None,
     ) -> None:
         """Run *query* once per row of *values*, all or none."""
         rows = list(values or ())
         if not rows:
             return
         backend = self._connection
-        async with self, self._query_lock:
+        async with limited(timeout), self, self._query_lock:
             if is_ours(backend, "execute_many"):
                 with_rows: Any = backend.execute_many  # ours takes rows
                 await with_rows(query, rows)
@@ -136,9 +159,16 @@ class Connection:
                 await backend.execute_many([as_clause(query, each) for each in rows])
 
     async def iterate(
-        self, query: ClauseElement | str, values: Mapping[str, Any] | None = None
+        self,
+        query: ClauseElement | str,
+        values: Mapping[str, Any] | None = None,
+        *,
+        timeout: float | None = None,
     ) -> AsyncGenerator[Record, None]:
-        """Yield the rows of *query* as the server sends them."""
+        """Yield the rows of *query* as the server sends them.
+
+        *timeout* is the longest wait for the next rows, in seconds.
+        """
         backend = self._connection
         async with self:
             if isinstance(backend, CommonConnection) and is_ours(backend, "iterate"):
@@ -146,7 +176,11 @@ class Connection:
                 # generator would end some steps of the loop after this one.
                 batches = backend.batches(Query(query, values), self._query_lock)
                 async with aclosing(batches):
-                    async for batch in batches:
+                    while True:
+                        async with limited(timeout):
+                            batch = await anext(batches, None)
+                        if batch is None:
+                            break
                         for record in batch:
                             yield record
             else:

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import asyncio
 import sys
+import warnings
 import weakref
 from collections.abc import AsyncGenerator, Iterable, Iterator, Mapping, MutableMapping
 from contextlib import aclosing, contextmanager
@@ -14,10 +15,11 @@ from sqlalchemy import URL, ClauseElement, ColumnElement
 
 from databases.backends.common.slots import PoolStats
 from databases.connection import Connection, is_ours, prepared
-from databases.errors import ConfigurationError
+from databases.errors import ConfigurationError, InterfaceError
 from databases.events import CONNECT_EXTRA, DISCONNECT_EXTRA, LOG_EXTRA, logger
 from databases.importer import import_from_string
 from databases.interfaces import ConnectionBackend, DatabaseBackend, Record
+from databases.limits import forks, limited
 from databases.transactions import _ACTIVE_TRANSACTIONS, Transaction
 from databases.urls import DatabaseURL
 
@@ -73,6 +75,8 @@ class Database:
         self._global_connection: Connection | None = None
         self._global_transaction: Transaction | None = None
         self._connecting: asyncio.Lock | None = None
+        self._loop: asyncio.AbstractEventLoop | None = None
+        self._forks = forks.count
 
     def _make_backend(self) -> DatabaseBackend:
         backends, scheme = self.SUPPORTED_BACKENDS, self.url.scheme
@@ -94,6 +98,8 @@ class Database:
         Raises what the driver raises when the server cannot be reached, and
         may be called again then.
         """
+        if self._forks != forks.count:
+            await self._forget_parent()
         lock = self._connecting
         if lock is None:
             lock = self._connecting = asyncio.Lock()
@@ -104,6 +110,7 @@ class Database:
                     return
                 await self._backend.connect()
                 self.is_connected = True
+                self._loop = asyncio.get_running_loop()
                 logger.info(
                     "Connected to database %s", self.url.obscure_password, extra=CONNECT_EXTRA
                 )
@@ -115,6 +122,14 @@ class Database:
                         raise
         finally:
             self._connecting = None if not lock.locked() else lock
+
+    async def _forget_parent(self) -> None:
+        """Start anew in a process that was forked; what the parent holds stays its own."""
+        self._forks, self._connecting = forks.count, None
+        forks.inherited.append((self._global_connection, self._connection_map))
+        self._global_connection = self._global_transaction = None
+        if self.is_connected:
+            await self._close()
 
     async def _begin_global(self) -> None:
         connection = Connection(self, self._backend)
@@ -128,6 +143,8 @@ class Database:
 
         Waits up to *timeout* seconds for connections that other tasks hold.
         """
+        if self._forks != forks.count:
+            await self._forget_parent()
         if not self.is_connected:
             logger.debug("Already disconnected, skipping disconnection")
             return
@@ -150,6 +167,17 @@ class Database:
             await self._backend.disconnect()
         else:
             await self._backend.disconnect(timeout)  # type: ignore[call-arg]  # ours takes it
+
+    def __del__(self) -> None:
+        if self.__dict__.get("is_connected") and self._forks == forks.count:
+            warnings.warn(
+                f"{self!r} was collected while it was connected; disconnect() it first",
+                ResourceWarning,
+                stacklevel=2,
+            )
+
+    def __repr__(self) -> str:
+        return f"{type(self).__name__}({self.url.obscure_password!r})"
 
     async def __aenter__(self) -> Self:
         await self.connect()
@@ -174,16 +202,22 @@ class Database:
     # Queries
 
     async def fetch_all(
-        self, query: ClauseElement | str, values: Mapping[str, Any] | None = None
+        self,
+        query: ClauseElement | str,
+        values: Mapping[str, Any] | None = None,
+        *,
+        timeout: float | None = None,
     ) -> list[Record]:
         """Return every row of *query*.
 
         *query* is a SQLAlchemy Core expression, or a string whose ``:name``
-        parameters *values* fills.
+        parameters *values* fills. With *timeout* seconds passed, here and in
+        the other verbs, the statement is stopped on the server and
+        ``TimeoutError`` raised.
         """
         backend = self._own_backend("fetch_all")
-        if backend is None:
-            async with self.connection() as connection:
+        if backend is None or timeout is not None:
+            async with limited(timeout), self.connection() as connection:
                 return await connection.fetch_all(query, values)
         await backend.acquire()
         try:
@@ -193,12 +227,16 @@ class Database:
         return records
 
     async def fetch_one(
-        self, query: ClauseElement | str, values: Mapping[str, Any] | None = None
+        self,
+        query: ClauseElement | str,
+        values: Mapping[str, Any] | None = None,
+        *,
+        timeout: float | None = None,
     ) -> Record | None:
         """Return the first row of *query*, or None."""
         backend = self._own_backend("fetch_one")
-        if backend is None:
-            async with self.connection() as connection:
+        if backend is None or timeout is not None:
+            async with limited(timeout), self.connection() as connection:
                 return await connection.fetch_one(query, values)
         await backend.acquire()
         try:
@@ -211,14 +249,16 @@ class Database:
         query: ClauseElement | str,
         values: Mapping[str, Any] | None = None,
         column: int | str | ColumnElement[Any] = 0,
+        *,
+        timeout: float | None = None,
     ) -> Any:
         """Return one value of the first row of *query*, or None.
 
         *column* is a position, a name or a SQLAlchemy column.
         """
         backend = self._own_backend("fetch_val")
-        if backend is None:
-            async with self.connection() as connection:
+        if backend is None or timeout is not None:
+            async with limited(timeout), self.connection() as connection:
                 return await connection.fetch_val(query, values, column)
         await backend.acquire()
         try:
@@ -227,12 +267,16 @@ class Database:
             await backend.release()
 
     async def execute(
-        self, query: ClauseElement | str, values: Mapping[str, Any] | None = None
+        self,
+        query: ClauseElement | str,
+        values: Mapping[str, Any] | None = None,
+        *,
+        timeout: float | None = None,
     ) -> Any:
         """Run *query*; return its key, row count or value (see the queries page)."""
         backend = self._own_backend("execute")
-        if backend is None:
-            async with self.connection() as connection:
+        if backend is None or timeout is not None:
+            async with limited(timeout), self.connection() as connection:
                 return await connection.execute(query, values)
         await backend.acquire()
         try:
@@ -241,25 +285,34 @@ class Database:
             await backend.release()
 
     async def execute_many(
-        self, query: ClauseElement | str, values: Iterable[Mapping[str, Any]] | None
+        self,
+        query: ClauseElement | str,
+        values: Iterable[Mapping[str, Any]] | None,
+        *,
+        timeout: float | None = None,
     ) -> None:
         """Run *query* once per row of *values*, all or none of them."""
-        async with self.connection() as connection:
+        async with limited(timeout), self.connection() as connection:
             await connection.execute_many(query, values)
 
     async def iterate(
-        self, query: ClauseElement | str, values: Mapping[str, Any] | None = None
+        self,
+        query: ClauseElement | str,
+        values: Mapping[str, Any] | None = None,
+        *,
+        timeout: float | None = None,
     ) -> AsyncGenerator[Record, None]:
         """Yield the rows of *query* as the server sends them.
 
         Outside a transaction the rows come over a connection of their own, so
-        that what the loop's body writes is committed on its own.
+        that what the loop's body writes is committed on its own. *timeout* is
+        the longest wait for the next rows, in seconds.
         """
         if self._own_backend("iterate") is None or self._is_scarce():
             source = self.connection()
         else:
             source = Connection(self, self._backend)
-        async with aclosing(source.iterate(query, values)) as records:
+        async with aclosing(source.iterate(query, values, timeout=timeout)) as records:
             async for record in records:
                 yield record
 
@@ -290,6 +343,11 @@ class Database:
     def connection(self) -> Connection:
         """Return the connection of the current task; enter it to acquire it."""
         if self._global_connection is not None:
+            if asyncio.get_running_loop() is not self._loop:
+                raise InterfaceError(
+                    "cannot use the database: with force_rollback it has one connection, made "
+                    "on another event loop; connect() on the loop that runs the queries"
+                )
             return self._global_connection
         task = asyncio.current_task()
         if task is None:
@@ -309,6 +367,8 @@ class Database:
 
         *kwargs* are its options: ``isolation``, ``readonly``, ``deferrable``;
         on SQLite ``mode``. A backend that has not what was asked refuses it.
+        With ``timeout``, a block or a decorated call that takes longer than so
+        many seconds is rolled back and raises ``TimeoutError``.
         """
         return Transaction(self.connection, force_rollback, **kwargs)
 

@@ -8,11 +8,13 @@ import enum
 import functools
 import weakref
 from collections.abc import Callable, Generator, MutableMapping
+from contextlib import AsyncExitStack
 from typing import TYPE_CHECKING, Any, TypeVar
 
 from databases.errors import TransactionStateError
 from databases.events import logger
 from databases.interfaces import TransactionBackend
+from databases.limits import deadline
 
 if TYPE_CHECKING:
     from types import TracebackType
@@ -40,7 +42,16 @@ class RunState(enum.Enum):
 class Run:
     """One transaction that was begun."""
 
-    __slots__ = ("__weakref__", "backend", "connection", "is_shared", "recipe", "state", "task")
+    __slots__ = (
+        "__weakref__",
+        "backend",
+        "connection",
+        "is_shared",
+        "limit",
+        "recipe",
+        "state",
+        "task",
+    )
 
     def __init__(
         self, connection: Connection, recipe: Transaction, backend: TransactionBackend
@@ -50,6 +61,7 @@ class Run:
         self.recipe = weakref.ref(recipe)
         self.backend = backend
         self.state = RunState.STARTING
+        self.limit: AsyncExitStack | None = None
         self.is_shared = False
         """Whether every task's transactions go inside: force_rollback's own."""
         task = _current_task()
@@ -73,8 +85,11 @@ class Transaction:
         self,
         connection_callable: Callable[[], Connection],
         force_rollback: bool,  # noqa: FBT001  # programs pass it by position
+        *,
+        timeout: float | None = None,
         **kwargs: Any,
     ) -> None:
+        self._timeout = timeout
         self._connection_callable = connection_callable
         self._force_rollback = force_rollback
         self._extra_options = kwargs
@@ -98,7 +113,13 @@ class Transaction:
             run.connection._forsake(run)
 
     async def __aenter__(self) -> Transaction:
-        await self.start()
+        if self._timeout is None:
+            await self.start()
+            return self
+        async with AsyncExitStack() as stack:
+            await stack.enter_async_context(deadline(self._timeout))
+            await self.start()
+            self._runs[-1].limit = stack.pop_all()
         return self
 
     async def __aexit__(
@@ -108,6 +129,17 @@ class Transaction:
         traceback: TracebackType | None = None,
     ) -> None:
         run = self._current_run("end")
+        if run.limit is None:
+            await self._leave(run, exc_type)
+            return
+        try:
+            await self._leave(run, exc_type)
+        except BaseException as error:
+            await run.limit.__aexit__(type(error), error, error.__traceback__)
+            raise
+        await run.limit.__aexit__(exc_type, exc_value, traceback)
+
+    async def _leave(self, run: Run, exc_type: type[BaseException] | None) -> None:
         if exc_type is None and not self._force_rollback:
             await self._end(run, commit=True, with_inner=True)
         elif exc_type is None:
@@ -130,7 +162,10 @@ class Transaction:
         async def wrapper(*args: Any, **kwargs: Any) -> Any:
             # A fresh recipe per call, so that the function may call itself.
             recipe = Transaction(
-                self._connection_callable, self._force_rollback, **self._extra_options
+                self._connection_callable,
+                self._force_rollback,
+                timeout=self._timeout,
+                **self._extra_options,
             )
             async with recipe:
                 return await function(*args, **kwargs)

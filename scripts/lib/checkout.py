@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import contextlib
 import os
+import shutil
 import signal
 import subprocess
 import sys
@@ -16,6 +17,7 @@ from typing import NoReturn
 
 ROOT = Path(__file__).resolve().parents[2]
 SCRIPTS = ROOT / "scripts" / "lib"
+MEMORY = Path("/dev/shm")
 
 
 class Failure(Exception):
@@ -27,9 +29,21 @@ def say(text: str) -> None:
     print(f"-- {text}", flush=True)
 
 
-def temporary_folder(prefix: str) -> tempfile.TemporaryDirectory[str]:
+def temporary_folder(prefix: str, *, in_memory: bool = False) -> tempfile.TemporaryDirectory[str]:
     """Make a folder that goes away with the block that uses it."""
-    return tempfile.TemporaryDirectory(prefix=f"databases-{prefix}-", ignore_cleanup_errors=True)
+    return tempfile.TemporaryDirectory(
+        prefix=f"databases-{prefix}-",
+        dir=MEMORY if in_memory and _has_room(MEMORY) else None,
+        ignore_cleanup_errors=True,
+    )
+
+
+def _has_room(folder: Path) -> bool:
+    # A container may have as little as 64 MiB of it.
+    try:
+        return os.access(folder, os.W_OK) and shutil.disk_usage(folder).free > 2 << 30
+    except OSError:
+        return False
 
 
 def run(command: Sequence[str | Path], *, last_act: Path | None = None, **environment: str) -> int:

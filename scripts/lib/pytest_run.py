@@ -50,12 +50,13 @@ def run_pytest(
     environment: Mapping[str, str],
 ) -> Outcome:
     """Run pytest on *targets*, showing what it prints."""
-    with temporary_folder("report") as folder:
+    # In memory if possible: each test on SQLite makes a file, and waits for the disk.
+    with temporary_folder("pytest", in_memory=True) as folder:
         report = Path(folder) / "report.json"
         code = run(
             [
                 *(str(python), "-m", "pytest", "-p", "tests.support.report"),
-                *("--report-drivers", str(report), *arguments),
+                *("--report-drivers", str(report), f"--basetemp={folder}/tests", *arguments),
             ],
             last_act=report,
             **{

@@ -18,7 +18,7 @@ from tests.support.drivers import DriverCase
 from tests.support.outside import Outside
 from tests.support.stepping import Moment, Stepped, waiting_at
 from tests.support.tables import accounts, notes
-from tests.support.watching import Ledger, settle
+from tests.support.watching import Ledger, look_at, settle
 
 ACCOUNTS, BALANCE = 5, 1000
 TRANSFER = "UPDATE accounts SET balance = balance + :amount WHERE id = :id"
@@ -64,7 +64,7 @@ class Load:
             asyncio.create_task(self._work(number), name=f"worker {number}")
             for number in range(self.settings.workers)
         ]
-        _, late = await asyncio.wait(workers, timeout=120)
+        _, late = await asyncio.wait(workers, timeout=40)
         for task in late:
             self.problems.append(f"{task.get_name()} is stuck at {waiting_at(task.get_coro())}")
             task.cancel()
@@ -77,7 +77,7 @@ class Load:
     async def _check(self) -> None:
         wrong = self.problems
         wrong += await settle(self.outside.open_transactions)
-        wrong += self.ledger.problems(self.outside)
+        wrong += await look_at(self.ledger, self.outside)
         balances = self.outside.column(accounts.c.balance)
         if sum(balances) != ACCOUNTS * BALANCE:
             wrong.append(f"the sum of the accounts is wrong: {balances}")

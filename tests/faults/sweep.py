@@ -15,7 +15,7 @@ from tests.faults.acts import end_sessions
 from tests.faults.operations import INSERT, MANY_ROWS, NUMBERS, Operation, Scene, heed
 from tests.support.outside import Outside
 from tests.support.stepping import Canceller, Moment
-from tests.support.watching import Leaks, Ledger, patience, settle
+from tests.support.watching import Leaks, Ledger, look_at, patience, settle
 
 SERVES_WITHIN = 2.0
 """Seconds in which a database must serve after a cancellation."""
@@ -180,14 +180,14 @@ class Sweep:
                 wrong += await _eventually(outside.sessions, "session left")
         if not (scene.is_forced and database.is_connected):
             wrong += await _eventually(outside.open_transactions, "transaction left open")
-        wrong += ledger.problems(outside)
+        wrong += await look_at(ledger, outside)
         if scene.others:
             _, late = await asyncio.wait(scene.others, timeout=patience(SERVES_WITHIN))
             wrong += [f"another task got stuck: {task.get_coro()!r}" for task in late]
         wrong += await self._serves(scene)
-        wrong += ledger.problems(outside)
+        wrong += await look_at(ledger, outside)
         wrong += await _limited(database.disconnect(), ENDS_WITHIN, "disconnect()")
-        wrong += ledger.problems(outside)
+        wrong += await look_at(ledger, outside)
         wrong += await _eventually(outside.open_transactions, "transaction left at the end")
         wrong += await _eventually(outside.sessions, "session left at the end")
         wrong += await _eventually(_other_tasks, "task left at the end")

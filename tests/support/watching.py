@@ -7,7 +7,7 @@ import os
 import pathlib
 import threading
 import time
-from collections.abc import Callable, Mapping
+from collections.abc import Callable
 from typing import Any
 
 import sqlalchemy as sa
@@ -24,6 +24,10 @@ def patience(seconds: float) -> float:
     """
     load = os.getloadavg()[0] / (os.cpu_count() or 1)
     return seconds * min(3.0, max(1.0, load))
+
+
+CANNOT_LOOK = "cannot look"
+"""How a problem begins that says nothing of the rows: somebody locks them."""
 
 
 class Ledger:
@@ -101,6 +105,12 @@ class Leaks:
         if (more := _sockets() - self._sockets) > 0:
             left.append(f"{more} socket(s) more")
         return left
+
+
+async def look_at(ledger: Ledger, outside: Outside) -> list[str]:
+    """Give the problems of *ledger*, once the rows can be seen."""
+    await settle(lambda: [p for p in ledger.problems(outside) if p.startswith(CANNOT_LOOK)])
+    return ledger.problems(outside)
 
 
 async def settle(look: Callable[[], list[str]], seconds: float = 2.0) -> list[str]:

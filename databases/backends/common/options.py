@@ -54,6 +54,10 @@ class PoolOptions:
     """Most tasks that may wait for a connection; None sets no bound."""
     cleanup_timeout: float = 5.0
     """Seconds that a returned connection has to become clean."""
+    leak_warning_after: float | None = None
+    """Seconds after which the log says who still holds a connection; None never does."""
+    debug: bool = False
+    """Whether it also says where the connection was acquired."""
     query_cache_size: int = 512
     """Statements whose text is remembered, per database."""
     reset: Literal["auto", "always"] | Hook = "auto"
@@ -160,6 +164,8 @@ POOL_OPTIONS = (
     Option("acquire_timeout", seconds, "pool"),
     Option("max_waiting", integer, "pool"),
     Option("cleanup_timeout", seconds, "pool"),
+    Option("leak_warning_after", seconds, "pool"),
+    Option("debug", boolean, "pool"),
     Option("query_cache_size", integer, "pool"),
     Option("reset", str, "pool"),
     Option("on_connect", str, "pool"),

@@ -21,6 +21,7 @@ from databases.backends.common.slots import PoolStats, Slot, SlotState
 from databases.backends.common.waiting import WaitingLine
 from databases.errors import InterfaceError, NotConnectedError, PoolTimeoutError
 from databases.events import logger
+from databases.limits import forks
 
 __all__ = ["Pool"]
 
@@ -51,6 +52,7 @@ class Pool:
         self._keeps = keeps
         """Most idle connections to keep; None keeps them all."""
         self._loop: asyncio.AbstractEventLoop | None = None
+        self._forks = forks.count
         self._slots: set[Slot] = set()
         self._idle: list[Slot] = []
         self._line = WaitingLine(holders=self._holders, take_back=self.take_back)
@@ -62,6 +64,7 @@ class Pool:
         self._expiry: asyncio.TimerHandle | None = None
         self._pings = options.pre_ping is not False
         self._ping_after = 0.0 if options.pre_ping else PING_AFTER
+        self.cleanup_timeout = options.cleanup_timeout
         self._has_hooks = bool(options.setup or options.on_acquire)
         self._forgets = driver.forgets_session or callable(options.reset)
         self._always_cleans = bool(
@@ -81,7 +84,7 @@ class Pool:
             self._is_closing = True
             for slot in list(self._slots):
                 self._drop(slot)
-            await self._work.finish(self._options.cleanup_timeout)
+            await self._work.finish(self.cleanup_timeout)
             raise
 
     def lend_now(self) -> Slot | None:
@@ -95,8 +98,8 @@ class Pool:
             return None
         if slot.news(0) or (self._pings and now - slot.since > self._ping_after):
             return None
-        if self._loop is not _running_loop():
-            self._refuse_loop()
+        if self._loop is not _running_loop() or self._forks != forks.count:
+            self._refuse_place()
         idle.pop()
         self._lend(slot, now)
         return slot
@@ -109,8 +112,8 @@ class Pool:
         """
         if self._is_closing:
             raise NotConnectedError("DatabaseBackend is not running: the pool is closed; connect()")
-        if self._loop is not _running_loop():
-            self._refuse_loop()
+        if self._loop is not _running_loop() or self._forks != forks.count:
+            self._refuse_place()
         while True:
             slot = self._take_idle() or await self._wait(timeout)
             if await self._is_ready(slot):
@@ -122,9 +125,11 @@ class Pool:
         What has to be done with it before it is lent again is done by the task
         that is returned, if there is one.
         """
-        if slot.state is not SlotState.LENT:
+        if slot.state is not SlotState.LENT or self._forks != forks.count:
             return None
         slot.holder = None
+        if slot.leak_alarm is not None:
+            slot.leak_alarm.cancel()
         driver, raw = self._driver, slot.raw
         now = time.monotonic()
         if self._is_closing or self._has_expired(slot, now) or not driver.is_usable(raw):
@@ -147,11 +152,6 @@ class Pool:
         """Close a lent connection that cannot be trusted; its place is free at once."""
         if slot.state is SlotState.LENT:
             self._drop(slot, cancel=cancel)
-
-    @property
-    def cleanup_timeout(self) -> float:
-        """Seconds that clean-up of a connection may take."""
-        return self._options.cleanup_timeout
 
     @property
     def is_exhausted(self) -> bool:
@@ -183,7 +183,10 @@ class Pool:
         those that are still lent then are terminated, and named in the log.
         """
         self._is_closing = True
-        self._line.fail_all(_disconnected)
+        if self._forks != forks.count:
+            forks.inherited.append(self._slots)  # they are the parent's to close
+            return
+        self._line.fail_all()
         for slot in list(self._idle):
             self._drop(slot)
         patience = CLOSE_TIMEOUT if timeout is None else timeout
@@ -204,14 +207,14 @@ class Pool:
                 )
             for slot in list(self._slots):
                 self._drop(slot, cancel=True)
-            await self._work.finish(max(deadline - time.monotonic(), self._options.cleanup_timeout))
+            await self._work.finish(max(deadline - time.monotonic(), self.cleanup_timeout))
         finally:
             self.shut_down_now()
 
     def shut_down_now(self) -> None:
         """Close every connection at once, without a word to the server."""
         self._is_closing = True
-        self._line.fail_all(_disconnected)
+        self._line.fail_all()
         self._work.cancel()
         for slot in list(self._slots):
             self._forget(slot)
@@ -235,6 +238,9 @@ class Pool:
         slot.since = now
         task = asyncio.current_task()
         slot.holder = None if task is None else weakref.ref(task)
+        options = self._options
+        if options.leak_warning_after is not None and self._loop is not None:
+            slot.watch(self._loop, options.leak_warning_after, with_stack=options.debug)
 
     def _take_idle(self) -> Slot | None:
         now = time.monotonic()
@@ -266,7 +272,7 @@ class Pool:
         try:
             if slot.in_doubt:
                 ping = self._driver.ping(slot.raw)
-                if not await within(self._options.cleanup_timeout, ping):
+                if not await within(self.cleanup_timeout, ping):
                     self._drop(slot)
                     return False
                 slot.in_doubt = False
@@ -339,7 +345,7 @@ class Pool:
         is_clean = False
         try:
             is_clean = await within(
-                self._options.cleanup_timeout, make_clean(self._driver, slot, self._options)
+                self.cleanup_timeout, make_clean(self._driver, slot, self._options)
             )
         finally:
             self._cleaning -= 1
@@ -365,7 +371,7 @@ class Pool:
             self._balance()
             return None
         closing = self._work.start(
-            close(self._driver, slot.raw, cancel=cancel, patience=self._options.cleanup_timeout)
+            close(self._driver, slot.raw, cancel=cancel, patience=self.cleanup_timeout)
         )
         self._balance()
         return closing
@@ -413,7 +419,12 @@ class Pool:
         lent = [slot for slot in self._slots if slot.state is SlotState.LENT]
         return ", ".join(sorted(slot.holder_name for slot in lent)) or "nobody"
 
-    def _refuse_loop(self) -> None:
+    def _refuse_place(self) -> None:
+        if self._forks != forks.count:
+            raise InterfaceError(
+                "cannot use the database: it was connected before this process was forked; "
+                "connect() in the child process, which leaves the parent's connections alone"
+            )
         if self._loop is None:  # not started: connections do not outlive their loan
             return
         raise InterfaceError(
@@ -423,14 +434,7 @@ class Pool:
 
     async def finish(self, timeout: float | None = None) -> None:
         """Wait, for *timeout* seconds at most, until nothing is being closed or cleaned."""
-        await self._work.finish(self._options.cleanup_timeout if timeout is None else timeout)
-
-
-def _disconnected() -> NotConnectedError:
-    return NotConnectedError(
-        "DatabaseBackend is not running: it was disconnected while the task "
-        "waited for a connection; connect() first"
-    )
+        await self._work.finish(self.cleanup_timeout if timeout is None else timeout)
 
 
 async def _shielded(task: asyncio.Task[Slot]) -> Slot:

@@ -6,12 +6,14 @@ import asyncio
 import enum
 import select
 import time
+import traceback
 import weakref
 from collections.abc import Callable
 from dataclasses import dataclass
 from typing import Any
 
 from databases.backends.common.driver import RawConnection
+from databases.events import logger
 
 __all__ = ["PoolStats", "Slot", "SlotState"]
 
@@ -33,6 +35,7 @@ class Slot:
         "changed",
         "holder",
         "in_doubt",
+        "leak_alarm",
         "loans",
         "news",
         "opened",
@@ -51,12 +54,26 @@ class Slot:
         self.loans = 0
         self.opened = self.since = time.monotonic()
         self.holder: weakref.ref[asyncio.Task[Any]] | None = None
+        self.leak_alarm: asyncio.TimerHandle | None = None
         self.news: Callable[[int], Any] = _no_news
         """Asks the operating system, at no cost, what the server has sent unasked."""
         if fileno >= 0 and hasattr(select, "poll"):
             poll = select.poll()
             poll.register(fileno, select.POLLIN)
             self.news = poll.poll
+
+    def watch(self, loop: asyncio.AbstractEventLoop, seconds: float, *, with_stack: bool) -> None:
+        """Log who holds the connection if it is not back within *seconds*."""
+        stack = "".join(traceback.format_stack(limit=12)[:-3]) if with_stack else ""
+        self.leak_alarm = loop.call_later(seconds, self._warn, seconds, stack)
+
+    def _warn(self, seconds: float, stack: str) -> None:
+        logger.warning(
+            "a connection has been held for more than %g s, by %s%s",
+            seconds,
+            self.holder_name,
+            f"; it was acquired here:\n{stack}" if stack else "",
+        )
 
     @property
     def holder_name(self) -> str:

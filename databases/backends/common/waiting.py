@@ -7,7 +7,7 @@ from collections import deque
 from collections.abc import Callable
 
 from databases.backends.common.slots import Slot
-from databases.errors import PoolTimeoutError
+from databases.errors import NotConnectedError, PoolTimeoutError
 from databases.events import logger
 
 __all__ = ["WaitingLine"]
@@ -72,10 +72,15 @@ class WaitingLine:
         else:
             waiter.set_exception(error)
 
-    def fail_all(self, make_error: Callable[[], Exception]) -> None:
-        """Let everybody in line have an error."""
+    def fail_all(self) -> None:
+        """Tell everybody in line that there is nothing to wait for any more."""
         while (waiter := self._first()) is not None:
-            waiter.set_exception(make_error())
+            waiter.set_exception(
+                NotConnectedError(
+                    "DatabaseBackend is not running: it was disconnected while the task "
+                    "waited for a connection; connect() first"
+                )
+            )
 
     def unserved(self) -> int:
         """Count those in line, as far as a pool needs to know."""
