@@ -18,7 +18,7 @@ from databases.backends.common.statements import Query, as_clause
 from databases.errors import ConnectionStateError, TransactionStateError
 from databases.events import logger
 from databases.interfaces import ConnectionBackend, DatabaseBackend, Record
-from databases.limits import limited
+from databases.limits import limited, running_loop
 from databases.transactions import Run, RunState, Transaction, ancestors
 
 if TYPE_CHECKING:
@@ -306,7 +306,7 @@ class Connection:
             "keep the Transaction object until you commit() or rollback()"
         )
         lender = getattr(self._connection, "_lender", None)
-        if _running_loop() is self._loop and getattr(lender, "lends_slots", False):
+        if running_loop() is self._loop and getattr(lender, "lends_slots", False):
             # Nothing waits in here, so the very next statement of this task
             # is outside the transaction already.
             with contextlib.suppress(StopIteration):
@@ -322,13 +322,6 @@ class Connection:
         task = asyncio.ensure_future(self._leave_forsaken(run))
         self._leaving.add(task)
         task.add_done_callback(self._leaving.discard)
-
-
-def _running_loop() -> asyncio.AbstractEventLoop | None:
-    try:
-        return asyncio.get_running_loop()
-    except RuntimeError:
-        return None
 
 
 def is_ours(backend: ConnectionBackend, verb: str) -> bool:

@@ -8,7 +8,7 @@ import sys
 from types import TracebackType
 from typing import Any
 
-__all__ = ["deadline", "forks", "limited"]
+__all__ = ["deadline", "forks", "limited", "running_loop"]
 
 if sys.version_info >= (3, 11):
 
@@ -46,6 +46,14 @@ else:
         def _pass(self, task: asyncio.Task[Any]) -> None:
             self._has_passed = True
             task.cancel()
+
+
+def running_loop() -> asyncio.AbstractEventLoop | None:
+    """Return the running event loop, or None: the collector may call from anywhere."""
+    try:
+        return asyncio.get_running_loop()
+    except RuntimeError:
+        return None
 
 
 class _NoLimit:

@@ -21,7 +21,7 @@ from databases.backends.common.slots import PoolStats, Slot, SlotState
 from databases.backends.common.waiting import WaitingLine
 from databases.errors import InterfaceError, NotConnectedError, PoolTimeoutError
 from databases.events import logger
-from databases.limits import forks
+from databases.limits import forks, running_loop
 
 __all__ = ["Pool"]
 
@@ -98,7 +98,7 @@ class Pool:
             return None
         if slot.news(0) or (self._pings and now - slot.since > self._ping_after):
             return None
-        if self._loop is not _running_loop() or self._forks != forks.count:
+        if self._loop is not running_loop() or self._forks != forks.count:
             self._refuse_place()
         idle.pop()
         self._lend(slot, now)
@@ -112,7 +112,7 @@ class Pool:
         """
         if self._is_closing:
             raise NotConnectedError("DatabaseBackend is not running: the pool is closed; connect()")
-        if self._loop is not _running_loop() or self._forks != forks.count:
+        if self._loop is not running_loop() or self._forks != forks.count:
             self._refuse_place()
         while True:
             slot = self._take_idle() or await self._wait(timeout)
@@ -366,7 +366,7 @@ class Pool:
     def _drop(self, slot: Slot, *, cancel: bool = False) -> asyncio.Task[Any] | None:
         """Part with *slot* now and close its connection in the background."""
         self._forget(slot)
-        if _running_loop() is None or not (cancel or self._driver.is_usable(slot.raw)):
+        if running_loop() is None or not (cancel or self._driver.is_usable(slot.raw)):
             self._driver.terminate(slot.raw)
             self._balance()
             return None
@@ -444,10 +444,3 @@ async def _shielded(task: asyncio.Task[Slot]) -> Slot:
     except asyncio.CancelledError:
         task.cancel()
         raise
-
-
-def _running_loop() -> asyncio.AbstractEventLoop | None:
-    try:
-        return asyncio.get_running_loop()
-    except RuntimeError:
-        return None
