@@ -8,14 +8,21 @@ import functools
 import os
 import socket
 import weakref
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from typing import Any
 
 from sqlalchemy.engine.interfaces import Dialect
 
 from databases.backends.common.backend import CommonBackend, CommonConnection, CommonTransaction
 from databases.backends.common.cursors import CursorDriver, CursorStream
-from databases.backends.common.driver import Arguments, Outcome, RawConnection, Stream, takes
+from databases.backends.common.driver import (
+    Arguments,
+    Outcome,
+    RawConnection,
+    Stream,
+    Value,
+    takes,
+)
 from databases.backends.common.kinds import Kind, kind_of
 from databases.backends.common.option_tables import PSYCOPG
 from databases.backends.common.plans import BoundStatement
@@ -60,7 +67,7 @@ class PsycopgDriver(CursorDriver):
         given: dict[str, Any] = libpq_arguments(url)
         given.setdefault("connect_timeout", 60)
         raw = await psycopg.AsyncConnection.connect(**{**given, "autocommit": True, **arguments})
-        raw.given_up = None
+        raw.given_up = raw.reason = None
         raw.wait = functools.partial(_wait, weakref.ref(raw))
         return raw
 
@@ -94,13 +101,15 @@ class PsycopgDriver(CursorDriver):
 
     def can_recover(self, raw: RawConnection) -> bool:
         """Psycopg can cancel on the server and read what it answers."""
-        return self.is_usable(raw) and (
-            raw.pgconn.transaction_status in (0, 2, 3) or raw.given_up is not None
+        return (
+            self.is_usable(raw)
+            and not raw.pgconn.pipeline_status
+            and (raw.pgconn.transaction_status in (0, 2, 3) or raw.given_up is not None)
         )
 
     async def recover(self, raw: RawConnection) -> None:
         """Cancel on the server and take part in psycopg's conversation to its end."""
-        conversation, raw.given_up = raw.given_up, None
+        conversation, raw.given_up, raw.reason = raw.given_up, None, None
         if conversation is None or raw.pgconn.transaction_status != _ACTIVE:
             return
         await self._cancel(raw)
@@ -127,6 +136,18 @@ class PsycopgDriver(CursorDriver):
     async def reset(self, raw: RawConnection) -> None:
         """Forget settings, listeners, advisory locks and cursors."""
         await raw.execute(RESET)
+
+    async def execute_many(
+        self, raw: RawConnection, sql: str, rows: Sequence[Sequence[Value]]
+    ) -> None:
+        """Run *sql* once per row in psycopg's pipeline."""
+        try:
+            await super().execute_many(raw, sql, rows)
+        except psycopg.Error as error:
+            if raw.reason is None:
+                raise
+            # Leaving the pipeline in the middle failed: that is no news.
+            raise raw.reason from error
 
     async def stream(self, raw: RawConnection, sql: str, args: Arguments) -> Stream:
         """Declare a cursor on the server; only queries can have one."""
@@ -165,8 +186,8 @@ async def _wait(connection: weakref.ref[Any], gen: Any, *args: Any, **kwargs: An
     assert raw is not None
     try:
         return await psycopg.waiting.wait_async(gen, raw.pgconn.socket, *args, **kwargs)
-    except (asyncio.CancelledError, KeyboardInterrupt):
-        raw.given_up = gen
+    except (asyncio.CancelledError, KeyboardInterrupt) as error:
+        raw.given_up, raw.reason = gen, error
         raise
 
 
