@@ -43,6 +43,8 @@ psycopg2: Any = import_driver("psycopg2", extra="aiopg")
 
 _CLOSED = 1
 """psycopg2's word for closed on purpose; 2 is broken, and not closed yet."""
+# libpq tries again by itself, over a new socket that aiopg does not notice.
+_ATTEMPTS = {"prefer": ("require", "disable"), "allow": ("disable", "require")}
 _PAGE = 200
 """Statements that one message of `AiopgDriver.execute_many` holds."""
 
@@ -69,6 +71,18 @@ class AiopgDriver(CursorDriver):
 
     async def _opened(self, url: DatabaseURL, arguments: Mapping[str, Any]) -> RawConnection:
         given = {"timeout": 60.0, **libpq_arguments(url), **arguments}
+        first, second = _ATTEMPTS.get(given.get("sslmode", "prefer"), (None, None))
+        if first is None or "sslmode" in (given.get("dsn") or ""):
+            return await self._attempt(given)
+        try:
+            return await self._attempt({**given, "sslmode": first})
+        except psycopg2.OperationalError as error:
+            if "SSL" not in str(error):
+                raise
+        return await self._attempt({**given, "sslmode": second})
+
+    async def _attempt(self, arguments: Mapping[str, Any]) -> RawConnection:
+        given = dict(arguments)
         raw = aiopg.Connection(given.pop("dsn", None) or "", given.pop("timeout"), **given)
         try:
             return await heeding(raw)

@@ -274,6 +274,29 @@ async def test_a_generator_whose_reader_was_cancelled_is_closed_later(
     await works(database, outside)
 
 
+async def test_more_streams_than_connections(
+    make_database: MakeDatabase, outside: Outside
+) -> None:
+    """Each task reads a stream and asks something in its body: nobody waits for ever."""
+    database = make_database(max_size=2)
+    await database.connect()
+
+    async def read(number: int) -> None:
+        count = 0
+        async for row in database.iterate(NUMBERS, {"last": MANY_ROWS}):
+            count += 1
+            assert row["n"] == count
+            if count % 100 == 0:
+                answer = await database.fetch_val("SELECT :n + 1", {"n": number})
+                assert answer == number + 1
+        assert count == MANY_ROWS
+
+    await within(asyncio.gather(*(read(number) for number in range(8))), 20)
+
+    await has_places(database, 2)
+    await works(database, outside)
+
+
 async def test_connects_of_which_some_are_cancelled(
     make_database: MakeDatabase, outside: Outside
 ) -> None:

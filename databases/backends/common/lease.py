@@ -150,6 +150,10 @@ class Lease(ConnectionBackend):
         if self._connection is None:
             raise ConnectionStateError("Connection is not acquired; acquire it first")
         if self._lost is not None:
+            # As long as a cancelled task has not waited again, the event loop
+            # holds its exception, and with it a transaction that is forgotten.
+            await asyncio.sleep(0)
+        if self._lost is not None:
             raise TransactionStateError(
                 f"cannot run a query: the transaction is lost, {self._lost}; roll it back"
             )

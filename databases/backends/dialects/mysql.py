@@ -79,8 +79,13 @@ class MySQLDriver(CursorDriver):
             raw = await self._heeded(url, given)
         except self.errors.OperationalError as error:
             # asyncmy begins to encrypt without asking whether the server can.
-            if not may_decline or not isinstance(error.__context__, ssl.SSLError):
+            reason = error.__context__
+            if not isinstance(reason, ssl.SSLError):
                 raise
+            if not may_decline:
+                raise self.errors.OperationalError(
+                    2026, f"cannot connect: TLS failed: {reason}"
+                ) from error
             return await self._heeded(url, {**given, "ssl": None})
         if given.get("ssl") is not None and not may_decline and not _is_encrypted(raw):
             self.terminate(raw)
