@@ -6,22 +6,25 @@ import asyncio
 import sys
 import warnings
 import weakref
-from collections.abc import AsyncGenerator, Iterable, Iterator, Mapping, MutableMapping
+from collections.abc import AsyncGenerator, Callable, Iterable, Iterator, Mapping, MutableMapping
 from contextlib import aclosing, contextmanager
 from types import TracebackType
-from typing import Any, ClassVar
+from typing import TYPE_CHECKING, Any, ClassVar
 
 from sqlalchemy import URL, ClauseElement, ColumnElement
 
 from databases.backends.common.slots import PoolStats
-from databases.connection import Connection, is_ours, prepared
+from databases.connection import Connection, is_ours
 from databases.errors import ConfigurationError, InterfaceError
 from databases.events import CONNECT_EXTRA, DISCONNECT_EXTRA, LOG_EXTRA, logger
 from databases.importer import import_from_string
-from databases.interfaces import ConnectionBackend, DatabaseBackend, Record
+from databases.interfaces import DatabaseBackend, Record
 from databases.limits import forks, limited
 from databases.transactions import _ACTIVE_TRANSACTIONS, Transaction
 from databases.urls import DatabaseURL
+
+if TYPE_CHECKING:
+    from databases.backends.common.direct import Direct
 
 if sys.version_info >= (3, 11):
     from typing import Self
@@ -215,16 +218,11 @@ class Database:
         the other verbs, the statement is stopped on the server and
         ``TimeoutError`` raised.
         """
-        backend = self._own_backend("fetch_all")
-        if backend is None or timeout is not None:
-            async with limited(timeout), self.connection() as connection:
-                return await connection.fetch_all(query, values)
-        await backend.acquire()
-        try:
-            records: list[Record] = await backend.fetch_all(prepared(backend, query, values))
-        finally:
-            await backend.release()
-        return records
+        direct = None if timeout is not None else self._direct("fetch_all")
+        if direct is not None:
+            return await direct.fetch_all(query, values)
+        async with limited(timeout), self.connection() as connection:
+            return await connection.fetch_all(query, values)
 
     async def fetch_one(
         self,
@@ -234,15 +232,12 @@ class Database:
         timeout: float | None = None,
     ) -> Record | None:
         """Return the first row of *query*, or None."""
-        backend = self._own_backend("fetch_one")
-        if backend is None or timeout is not None:
-            async with limited(timeout), self.connection() as connection:
-                return await connection.fetch_one(query, values)
-        await backend.acquire()
-        try:
-            return await backend.fetch_one(prepared(backend, query, values))
-        finally:
-            await backend.release()
+        direct = None if timeout is not None else self._direct("fetch_one")
+        if direct is not None:
+            record: Record | None = await direct.fetch_one(query, values)
+            return record
+        async with limited(timeout), self.connection() as connection:
+            return await connection.fetch_one(query, values)
 
     async def fetch_val(
         self,
@@ -256,15 +251,11 @@ class Database:
 
         *column* is a position, a name or a SQLAlchemy column.
         """
-        backend = self._own_backend("fetch_val")
-        if backend is None or timeout is not None:
-            async with limited(timeout), self.connection() as connection:
-                return await connection.fetch_val(query, values, column)
-        await backend.acquire()
-        try:
-            return await backend.fetch_val(prepared(backend, query, values), column)
-        finally:
-            await backend.release()
+        direct = None if timeout is not None else self._direct("fetch_val")
+        if direct is not None:
+            return await direct.fetch_val(query, values, column)
+        async with limited(timeout), self.connection() as connection:
+            return await connection.fetch_val(query, values, column)
 
     async def execute(
         self,
@@ -274,15 +265,11 @@ class Database:
         timeout: float | None = None,
     ) -> Any:
         """Run *query*; return its key, row count or value (see the queries page)."""
-        backend = self._own_backend("execute")
-        if backend is None or timeout is not None:
-            async with limited(timeout), self.connection() as connection:
-                return await connection.execute(query, values)
-        await backend.acquire()
-        try:
-            return await backend.execute(prepared(backend, query, values))
-        finally:
-            await backend.release()
+        direct = None if timeout is not None else self._direct("execute")
+        if direct is not None:
+            return await direct.execute(query, values)
+        async with limited(timeout), self.connection() as connection:
+            return await connection.execute(query, values)
 
     async def execute_many(
         self,
@@ -308,7 +295,8 @@ class Database:
         that what the loop's body writes is committed on its own. *timeout* is
         the longest wait for the next rows, in seconds.
         """
-        if self._own_backend("iterate") is None or self._is_scarce():
+        is_own = self._is_free() and is_ours(self._backend.connection(), "iterate")
+        if not is_own or self._is_scarce():
             source = self.connection()
         else:
             source = Connection(self, self._backend)
@@ -326,17 +314,22 @@ class Database:
         needs_own = driver is None or driver.streams_in_transaction or not driver.interleaves
         return not needs_own or self.pool_stats().max_size == 1
 
-    def _own_backend(self, verb: str) -> ConnectionBackend | None:
-        """Return a connection for one query alone, or None if the task has one.
+    def _direct(self, verb: str) -> Direct | None:
+        """Return what runs a query outside any connection block, None where there is one."""
+        if not self._is_free():
+            return None
+        backend: Any = self._backend
+        try:
+            find: Callable[[str], Direct | None] = backend.direct
+        except AttributeError:  # a third party's
+            return None
+        return find(verb)
 
-        It needs neither a `Connection` nor an entry in the map.
-        """
-        if self._global_connection is not None or type(self).connection is not Database.connection:
-            return None
-        if self._connection_map and asyncio.current_task() in self._connection_map:
-            return None
-        backend = self._backend.connection()
-        return backend if is_ours(backend, verb) else None
+    def _is_free(self) -> bool:
+        """Tell whether a query now needs neither the task's connection nor a shared one."""
+        if self._global_connection is not None or type(self).connection is not _connection:
+            return False
+        return not self._connection_map or asyncio.current_task() not in self._connection_map
 
     # Connections and transactions
 
@@ -380,3 +373,6 @@ class Database:
             yield
         finally:
             self._force_rollback = before
+
+
+_connection = Database.connection

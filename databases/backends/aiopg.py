@@ -231,4 +231,4 @@ class AiopgTransaction(CommonTransaction):
     """A transaction or savepoint of aiopg."""
 
 
-AiopgBackend.connection_class = AiopgConnection
+AiopgBackend.make_of(AiopgConnection)

@@ -79,4 +79,4 @@ class AsyncMyTransaction(CommonTransaction):
     """A transaction or savepoint of asyncmy."""
 
 
-AsyncMyBackend.connection_class = AsyncMyConnection
+AsyncMyBackend.make_of(AsyncMyConnection)

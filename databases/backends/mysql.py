@@ -80,4 +80,4 @@ class MySQLTransaction(CommonTransaction):
     """A transaction or savepoint of aiomysql."""
 
 
-MySQLBackend.connection_class = MySQLConnection
+MySQLBackend.make_of(MySQLConnection)

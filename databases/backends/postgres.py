@@ -41,6 +41,7 @@ class AsyncpgDriver:
 
     streams_in_transaction = True
     interleaves = True
+    bulk_is_atomic = True
     forgets_session = True
 
     def accepts(self, name: str) -> bool:
@@ -241,4 +242,4 @@ class PostgresTransaction(CommonTransaction):
     """A transaction or savepoint of asyncpg."""
 
 
-PostgresBackend.connection_class = PostgresConnection
+PostgresBackend.make_of(PostgresConnection)

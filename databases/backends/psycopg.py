@@ -234,4 +234,4 @@ class PsycopgTransaction(CommonTransaction):
     """A transaction or savepoint of psycopg."""
 
 
-PsycopgBackend.connection_class = PsycopgConnection
+PsycopgBackend.make_of(PsycopgConnection)

@@ -6,13 +6,15 @@ named classes exist because programs import, subclass and patch them.
 
 from __future__ import annotations
 
-from collections.abc import AsyncGenerator, Iterable, Mapping
+from collections.abc import AsyncGenerator, Iterable, Iterator, Mapping
+from itertools import chain
 from typing import Any, ClassVar
 
 from sqlalchemy.engine.interfaces import Dialect
 
 from databases.backends.common import rawsql
 from databases.backends.common.cleaning import called
+from databases.backends.common.direct import Direct, Originals
 from databases.backends.common.driver import Driver, Outcome, RawConnection
 from databases.backends.common.kinds import Kind
 from databases.backends.common.lease import Lease
@@ -39,12 +41,20 @@ class CommonBackend(DatabaseBackend):
     option_table: ClassVar[OptionTable]
     connection_class: ClassVar[type[CommonConnection]]
     pool_class: ClassVar[type[Pool]] = Pool
+    _originals: ClassVar[Originals]
 
     def __init__(self, database_url: DatabaseURL | str, **options: Any) -> None:
         self._database_url = DatabaseURL(database_url)
         self._options = options
         self._dialect = self._get_dialect()
         self._pool: Any = None
+        self._direct: Direct | None = None
+
+    @classmethod
+    def make_of(cls, connection_class: type[CommonConnection]) -> None:
+        """Name the class of the connections, whose methods are not replaced yet."""
+        cls.connection_class = connection_class
+        cls._originals = Originals(cls, connection_class)
 
     def _get_dialect(self) -> Dialect:
         raise NotImplementedError
@@ -89,6 +99,25 @@ class CommonBackend(DatabaseBackend):
             await pool.shut_down(timeout)
         else:
             await called(pool.close)
+
+    def direct(self, verb: str) -> Direct | None:
+        """Return what runs a single *verb* quickest, None where a program has replaced it."""
+        originals, cls = self._originals, self.connection_class
+        # Compared one by one and in place: it is done for every query.
+        if (
+            type(self).connection is not originals.connection
+            or "connection" in self.__dict__
+            or getattr(cls, verb) is not originals.verbs[verb]
+            or cls.acquire is not originals.acquire
+            or cls.release is not originals.release
+            or cls._compile is not originals.compile
+            or not getattr(self._pool, "lends_slots", False)
+        ):
+            return None
+        direct = self._direct
+        if direct is None or direct.dialect is not self._dialect:
+            direct = self._direct = Direct(self)
+        return direct
 
     def connection(self) -> CommonConnection:
         """Return a connection that is not acquired yet."""
@@ -156,17 +185,25 @@ class CommonConnection(Lease):
 
         *queries* is a query with *rows* of values, or a list of clauses.
         """
+        work: Iterator[Any]
         if isinstance(queries, (list, tuple)) and not isinstance(queries, Query):
-            work = [(bound, [bound.args or ()]) for bound in map(self._compile, queries)]
+            work = iter([(bound, [bound.args or ()]) for bound in map(self._compile, queries)])
         else:
-            work = list(self._statements.bind_many(queries, rows))
-        if not work:
+            work = self._statements.bind_many(queries, rows)
+        # Bound as it is sent, so that memory does not grow with the rows.
+        first, second = next(work, None), next(work, None)
+        if first is None:
             return
-        raw = self._prepared(work[0][0])
+        raw = self._prepared(first[0])
         if raw is None:
             raw = await self._settle()
         try:
-            await self._run_many(raw, work)
+            driver = self.driver
+            if second is None and driver.bulk_is_atomic and not driver.in_transaction(raw):
+                await driver.execute_many(raw, first[0].sql, first[1])
+            else:
+                more = () if second is None else (second,)
+                await self._run_many(raw, chain((first,), more, work))
         except BaseException as error:
             self._note(error)
             raise
@@ -259,7 +296,7 @@ class CommonConnection(Lease):
     def _other_result(self, bound: BoundStatement, outcome: Outcome) -> Any:
         return outcome.row_count
 
-    async def _run_many(self, raw: RawConnection, work: list[Any]) -> None:
+    async def _run_many(self, raw: RawConnection, work: Iterable[Any]) -> None:
         driver = self.driver
         is_root = not driver.in_transaction(raw)
         if is_root:
@@ -268,6 +305,7 @@ class CommonConnection(Lease):
             await driver.run(raw, "SAVEPOINT databases_execute_many")
         try:
             for bound, rows in work:
+                self._prepared(bound)
                 await driver.execute_many(raw, bound.sql, rows)
         except Exception:
             if is_root:

@@ -37,6 +37,7 @@ class CursorDriver:
 
     streams_in_transaction = False
     interleaves = True
+    bulk_is_atomic = False
     forgets_session = False
 
     def __init__(self) -> None:

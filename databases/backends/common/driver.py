@@ -7,7 +7,7 @@ connection is on the raw connection or in the pool.
 from __future__ import annotations
 
 import inspect
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Awaitable, Callable, Mapping, Sequence
 from typing import Any, NamedTuple, Protocol
 
 from databases.backends.common.plans import Plan
@@ -74,6 +74,8 @@ class Driver(Protocol):
     """Whether `stream` needs a transaction around it."""
     interleaves: bool
     """Whether other statements may run while a stream is open."""
+    bulk_is_atomic: bool
+    """Whether `execute_many` outside a transaction keeps all of its rows or none."""
     forgets_session: bool
     """Whether `reset` makes the session as new."""
 
@@ -122,10 +124,10 @@ class Driver(Protocol):
     async def reset(self, raw: RawConnection) -> None:
         """Forget the session's state."""
 
-    async def fetch(self, raw: RawConnection, sql: str, args: Arguments) -> Fetched:
+    def fetch(self, raw: RawConnection, sql: str, args: Arguments) -> Awaitable[Fetched]:
         """Run *sql* and read every row."""
 
-    async def fetch_first(self, raw: RawConnection, sql: str, args: Arguments) -> Fetched:
+    def fetch_first(self, raw: RawConnection, sql: str, args: Arguments) -> Awaitable[Fetched]:
         """Run *sql* and read its first row, if there is one."""
 
     async def execute(self, raw: RawConnection, sql: str, args: Arguments, plan: Plan) -> Outcome:
@@ -148,5 +150,5 @@ class Driver(Protocol):
     async def rollback(self, raw: RawConnection) -> None:
         """Roll back the transaction, if one is open."""
 
-    async def run(self, raw: RawConnection, sql: str) -> None:
+    def run(self, raw: RawConnection, sql: str) -> Awaitable[None]:
         """Run a statement that has neither parameters nor rows."""

@@ -15,6 +15,8 @@ from typing import Any, NamedTuple
 from sqlalchemy.engine.interfaces import Dialect
 from sqlalchemy.sql.elements import BindParameter
 
+from databases.backends.common.bulk import Source
+from databases.backends.common.converters import bind_converter, kept_types, result_converter
 from databases.backends.common.kinds import Kind, is_session_neutral, kind_of
 from databases.backends.common.records import Layout, make_layout
 from databases.errors import ParameterError
@@ -33,7 +35,7 @@ Processor = Callable[[Any], Any]
 class Plan:
     """What is the same for every execution of one statement text."""
 
-    __slots__ = ("_neutral", "core", "kind", "layout", "returns_rows", "sql")
+    __slots__ = ("core", "is_session_neutral", "kind", "layout", "returns_rows", "sql")
 
     def __init__(
         self, sql: str, kind: Kind, *, returns_rows: bool, core: CorePlan | None = None
@@ -43,14 +45,8 @@ class Plan:
         self.returns_rows = returns_rows
         self.core = core
         self.layout: Layout | None = None
-        self._neutral: bool | None = None
-
-    @property
-    def is_session_neutral(self) -> bool:
+        self.is_session_neutral = is_session_neutral(sql)
         """Whether running it leaves the session's state as it was."""
-        if self._neutral is None:
-            self._neutral = is_session_neutral(self.sql)
-        return self._neutral
 
     def layout_for(self, names: Sequence[str]) -> Layout:
         """Return the layout of a result with the columns *names*."""
@@ -163,31 +159,24 @@ class CorePlan:
             plan.sql, [processed[n] for n in self._order] or self._no_args, plan, key
         )
 
-    def row_maker(self) -> Callable[[Values], Sequence[Any]] | None:
-        """Return what makes arguments of a row of values, for many rows of the same names.
-
-        None where that takes more than putting them in order: see `bind`.
-        """
-        if not self._is_simple or not self._quick or not all(q[0] for q in self._quick):
+    def sources(self, parameters: Sequence[BindParameter[Any]]) -> list[Source] | None:
+        """Return where each argument of many rows comes from, None where it is not so simple."""
+        if not self._is_simple or not self._quick:
             return None
-        names = [name for _, _, name, _, _ in self._quick]
-        processors = [(i, q[4]) for i, q in enumerate(self._quick) if q[4] is not None]
-        take = in_order(names)
-        if not processors:
-            return take
-
-        def make(values: Values) -> Sequence[Any]:
-            args = list(take(values))
-            for index, process in processors:
-                args[index] = process(args[index])
-            return args
-
-        return make
+        sources = []
+        for given, position, key, constant, processor in self._quick:
+            if given:
+                sources.append(Source(key, None, processor, kept_types(processor)))
+                continue
+            value = (constant if position is None else parameters[position]).effective_value
+            value = value if processor is None else processor(value)
+            sources.append(Source(None, value, None, frozenset()))
+        return sources
 
     def make_layout(self, names: Sequence[str]) -> Layout:
         """Return the layout of rows that the driver names *names*."""
         columns = self._compiled._result_columns
-        processors = [c[3]._cached_result_processor(self._dialect, None) for c in columns]
+        processors = [result_converter(c[3], self._dialect) for c in columns]
         if len(columns) == len(names):
             return make_layout([c[0] for c in columns], [c[2] for c in columns], processors)
         # The text holds columns that SQLAlchemy does not know, as in text("*").
@@ -212,7 +201,9 @@ class CorePlan:
                 if any(parameter is clone for clone in clones[original]):
                     position = index
         key = parameter.key if parameter.key in given else name
-        processor = compiled._bind_processors.get(name)
+        processor = bind_converter(
+            compiled._bind_processors.get(name), parameter.type, self._dialect
+        )
         if processor is None and parameter.type._isnull:
             processor = convert
         expands = parameter in compiled.post_compile_params

@@ -26,8 +26,13 @@ from databases.limits import forks, running_loop
 __all__ = ["Pool"]
 
 
+PEEK_AFTER = 0.001
+"""Seconds of idleness after which the operating system is asked for news of a connection."""
+PATIENCE = 0.5
+"""Seconds that a task waits for one of enough connections before another one is opened."""
 PING_AFTER = 1.0
 """Seconds of idleness after which a connection is asked for a sign of life."""
+_IDLE, _LENT = SlotState.IDLE, SlotState.LENT
 CLOSE_TIMEOUT = 10.0
 """Seconds that closing waits for connections that are still lent."""
 
@@ -45,12 +50,16 @@ class Pool:
         options: PoolOptions,
         *,
         keeps: int | None = None,
+        enough: int | None = None,
     ) -> None:
         self._driver = driver
         self._open_connection = open_connection
         self._options = options
         self._keeps = keeps
         """Most idle connections to keep; None keeps them all."""
+        self._enough = enough
+        """Connections beyond which a task waits a moment before another one is opened."""
+        self._late: asyncio.TimerHandle | None = None
         self._loop: asyncio.AbstractEventLoop | None = None
         self._forks = forks.count
         self._slots: set[Slot] = set()
@@ -64,6 +73,8 @@ class Pool:
         self._expiry: asyncio.TimerHandle | None = None
         self._pings = options.pre_ping is not False
         self._ping_after = 0.0 if options.pre_ping else PING_AFTER
+        self._ages = options.max_queries is not None or options.max_lifetime is not None
+        """Whether connections are closed for their age, or have been told to be."""
         self.cleanup_timeout = options.cleanup_timeout
         self._has_hooks = bool(options.setup or options.on_acquire)
         self._forgets = driver.forgets_session or callable(options.reset)
@@ -94,11 +105,14 @@ class Pool:
             return None
         slot = idle[-1]
         now = time.monotonic()
-        if not self._driver.is_usable(slot.raw) or self._has_expired(slot, now):
+        if not self._driver.is_usable(slot.raw) or (self._ages and self._has_expired(slot, now)):
             return None
-        if slot.news(0) or (self._pings and now - slot.since > self._ping_after):
+        idle_for = now - slot.since
+        if idle_for > PEEK_AFTER and (
+            slot.news(0) or (self._pings and idle_for > self._ping_after)
+        ):
             return None
-        if self._loop is not running_loop() or self._forks != forks.count:
+        if self._loop is not asyncio.get_running_loop() or self._forks != forks.count:
             self._refuse_place()
         idle.pop()
         self._lend(slot, now)
@@ -125,14 +139,18 @@ class Pool:
         What has to be done with it before it is lent again is done by the task
         that is returned, if there is one.
         """
-        if slot.state is not SlotState.LENT or self._forks != forks.count:
+        if slot.state is not _LENT or self._forks != forks.count:
             return None
         slot.holder = None
         if slot.leak_alarm is not None:
             slot.leak_alarm.cancel()
         driver, raw = self._driver, slot.raw
         now = time.monotonic()
-        if self._is_closing or self._has_expired(slot, now) or not driver.is_usable(raw):
+        if (
+            self._is_closing
+            or not driver.is_usable(raw)
+            or (self._ages and self._has_expired(slot, now))
+        ):
             return self._drop(slot)
         if slot.in_doubt and not driver.can_recover(raw):
             return self._drop(slot, cancel=True)
@@ -219,13 +237,15 @@ class Pool:
         for slot in list(self._slots):
             self._forget(slot)
             self._driver.terminate(slot.raw)
-        if self._expiry is not None:
-            self._expiry.cancel()
+        for timer in (self._expiry, self._late):
+            if timer is not None:
+                timer.cancel()
 
     def expire_idle(self) -> None:
         """Close the idle connections; lent ones are closed when they come back."""
         for slot in list(self._idle):
             self._drop(slot)
+        self._ages = True
         for slot in self._slots:
             slot.opened = float("-inf")
 
@@ -288,10 +308,10 @@ class Pool:
     def _file(self, slot: Slot, now: float | None = None) -> None:
         """Give *slot* to the first task that waits, or keep it."""
         slot.since = time.monotonic() if now is None else now
-        slot.state = SlotState.LENT
-        if self._line.hand(slot):
+        slot.state = _LENT
+        if self._line.count and self._line.hand(slot):
             return
-        slot.state = SlotState.IDLE
+        slot.state = _IDLE
         if self._is_closing or (self._keeps is not None and len(self._idle) >= self._keeps):
             self._drop(slot)
             return
@@ -304,6 +324,13 @@ class Pool:
         if self._is_closing:
             return
         limit = self._options.max_size
+        size = len(self._slots) + self._opening
+        if limit is not None and size >= limit:
+            return
+        if self._enough is not None and size >= self._enough and self._loop is not None:
+            if self._late is None:
+                self._late = self._loop.call_later(PATIENCE, self._open_more)
+            return
         # A connection that is being cleaned is as good as free: a new one
         # would not see, for example, what a sequence of queries left behind.
         needed = self._line.unserved() - self._opening - self._cleaning
@@ -311,6 +338,19 @@ class Pool:
             self._opening += 1
             needed -= 1
             self._work.start(self._open_for_waiter())
+
+    def _open_more(self) -> None:
+        """Open connections beyond what is enough for tasks that have waited for long."""
+        self._late = None
+        loop = self._loop
+        if self._is_closing or loop is None:
+            return
+        needed = self._line.waiting_since(loop.time() - PATIENCE) - self._opening
+        for _ in range(needed):
+            self._opening += 1
+            self._work.start(self._open_for_waiter())
+        if self._line.count:
+            self._late = loop.call_later(PATIENCE, self._open_more)
 
     async def _open(self) -> Slot:
         raw = await self._open_connection()

@@ -15,10 +15,10 @@ from sqlalchemy.engine.interfaces import Dialect
 from sqlalchemy.sql.elements import ColumnElement
 
 from databases import interfaces
+from databases.backends.common.converters import Converter, converted
 
 __all__ = ["FastRecord", "Record", "Row", "create_column_maps", "make_layout"]
 
-Converter = Callable[[Any], Any]
 ColumnMaps = tuple[
     Mapping[str, tuple[int, Any]], Mapping[int, tuple[int, Any]], Mapping[str, tuple[int, Any]]
 ]
@@ -35,6 +35,8 @@ class FastRecord:
 
     _names: ClassVar[tuple[str, ...]] = ()
     _keys: ClassVar[dict[Any, int]] = {}
+    # Made once: `dict(record)` asks every record for it.
+    _key_view: ClassVar[KeysView[str]]
     _data: Sequence[Any]
 
     def __getitem__(self, key: Any) -> Any:
@@ -51,7 +53,7 @@ class FastRecord:
 
     def keys(self) -> KeysView[str]:
         """Return the column names, each as often as it occurs."""
-        return self._mapping.keys()
+        return self._key_view
 
     def values(self) -> list[Any]:
         """Return the values in column order."""
@@ -139,6 +141,25 @@ class _RecordMapping(Mapping[str, Any]):
         return repr(dict(self.items()))
 
 
+class _NameView(KeysView[str]):
+    """The column names, each as often as it occurs; the same for all rows."""
+
+    __slots__ = ("_names",)
+
+    def __init__(self, names: tuple[str, ...]) -> None:
+        self._names = names
+        super().__init__(dict.fromkeys(names))
+
+    def __iter__(self) -> Iterator[str]:
+        return iter(self._names)
+
+    def __len__(self) -> int:
+        return len(self._names)
+
+    def __repr__(self) -> str:
+        return f"KeysView({list(self._names)!r})"
+
+
 class _Items(ItemsView[str, Any]):
     __slots__ = ()
     _mapping: _RecordMapping
@@ -201,24 +222,14 @@ class Layout:
         record._data = self._converted(values) if self.converters else values
         return record
 
-    def all(self, rows: Iterable[Sequence[Any]]) -> list[Any]:
+    def all(self, rows: Sequence[Sequence[Any]]) -> list[Any]:
         """Return a record for each of *rows*."""
         new, cls = self.record.__new__, self.record
         records: list[Any] = []
         append = records.append
-        if not self.converters:
-            for values in rows:
-                record = new(cls)
-                record._data = values
-                append(record)
-            return records
-        converters = self.converters
-        for values in rows:
-            converted = list(values)
-            for index, convert in converters:
-                converted[index] = convert(converted[index])
+        for values in converted(rows, self.converters) if self.converters else rows:
             record = new(cls)
-            record._data = converted
+            record._data = values
             append(record)
         return records
 
@@ -272,7 +283,13 @@ def _record_class(names: tuple[str, ...], keys: dict[Any, int]) -> type[FastReco
     attributes: dict[str, Any] = {
         name: property(_getter(keys[name])) for name in names if name not in _METHODS
     }
-    attributes.update(__slots__=(), __getitem__=get_item, _names=names, _keys=keys)
+    attributes.update(
+        __slots__=(),
+        __getitem__=get_item,
+        _names=names,
+        _keys=keys,
+        _key_view=_NameView(names),
+    )
     return type("Record", (FastRecord,), attributes)
 
 

@@ -9,7 +9,9 @@ from __future__ import annotations
 
 from collections import OrderedDict
 from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
+from itertools import groupby
 from logging import DEBUG
+from operator import itemgetter
 from typing import Any, NamedTuple
 
 from sqlalchemy.engine.interfaces import Dialect
@@ -19,13 +21,13 @@ from sqlalchemy.sql.sqltypes import NULLTYPE
 from sqlalchemy.sql.type_api import _resolve_value_to_type
 
 from databases.backends.common import rawsql
+from databases.backends.common.bulk import Source, arguments_of, chunks
 from databases.backends.common.kinds import Kind, kind_of, returns_rows
 from databases.backends.common.plans import (
     BoundStatement,
     CorePlan,
     Plan,
     has_clause_defaults,
-    in_order,
 )
 from databases.errors import ParameterError
 from databases.events import log_query, logger
@@ -35,7 +37,7 @@ __all__ = ["Query", "Statements", "as_clause"]
 Values = Mapping[str, Any]
 _NO_VALUES: Values = {}
 # Every driver takes these as they are.
-_PLAIN_TYPES = frozenset((int, str, float, bytes, type(None)))
+_PLAIN_TYPES: frozenset[type] = frozenset((int, str, float, bytes, type(None)))
 
 
 class Query(NamedTuple):
@@ -95,73 +97,51 @@ class Statements:
 
     def bind_many(
         self, query: Any, rows: Iterable[Values]
-    ) -> Iterator[tuple[BoundStatement, list[Sequence[Any]]]]:
-        """Yield statements with the arguments of each row.
+    ) -> Iterator[tuple[BoundStatement, Sequence[Sequence[Any]]]]:
+        """Yield statements with the arguments of some rows each.
 
-        Neighbouring rows with the same keys share one statement.
+        Rows are bound as they are asked for, and neighbours with the same keys
+        share one statement.
         """
-        expression = query if isinstance(query, str) else _as_expression(query)
-        current: BoundStatement | None = None
-        batch: list[Sequence[Any]] = []
-        names: tuple[str, ...] | None = None
-        make: Callable[[Values], Sequence[Any] | None] = _nothing
-        for values in rows:
-            if tuple(values) != names:
-                names = tuple(values)
-                bound, make = self._row_maker(expression, values)
-                args = bound.args or ()
-            else:
-                made = make(values)
-                if made is None:
-                    bound = self._bind_row(expression, values)
-                args = bound.args or () if made is None else made
-            if current is None or bound.sql != current.sql:
-                if current is not None:
-                    yield current, batch
-                    batch = []
-                if logger.isEnabledFor(DEBUG):
-                    log_query(bound.sql, bound.args)
-                current = bound
-            batch.append(args)
-        if current is not None:
-            yield current, batch
+        if not isinstance(query, str):
+            query = _as_expression(query)
+        for chunk in chunks(rows):
+            first = self._bind_row(query, chunk[0])
+            if logger.isEnabledFor(DEBUG):
+                log_query(first.sql, first.args)
+            bulk = self._bulk_of(query, chunk[0])
+            args = None if bulk is None else arguments_of(chunk, *bulk)
+            if args is not None:
+                yield first, args
+                continue
+            for _, alike in groupby(
+                (self._bind_row(query, values) for values in chunk), key=itemgetter(0)
+            ):
+                bound = list(alike)
+                yield bound[0], [each.args or () for each in bound]
 
     def _bind_row(self, query: Any, values: Values) -> BoundStatement:
         if isinstance(query, str):
             return self._bind_string(query, values)
         return self._bind_core(query, values, many=True)
 
-    def _row_maker(
+    def _bulk_of(
         self, query: Any, values: Values
-    ) -> tuple[BoundStatement, Callable[[Values], Sequence[Any] | None]]:
-        """Return *query* bound to *values*, and what binds other rows of the same names.
-
-        The latter gives None for a row that has to be bound by itself.
-        """
-        bound = self._bind_row(query, values)
+    ) -> tuple[Sequence[Source], int, Callable[[type], bool]] | None:
+        """Return how rows like *values* are bound by column, or None where they cannot be."""
         if isinstance(query, str):
-            order = self._string_plan(query).simple_order
-            take = None if not order else in_order(order)
-            plain = set(_PLAIN_TYPES)
-        else:
-            core = bound.plan.core
-            take = None if core is None else core.row_maker()
-            plain = set(map(type, values.values()))
-            if _has_expression(values):
-                take = None
-        if take is None:
-            return bound, _nothing
-        is_string = isinstance(query, str)
-
-        def make(values: Values) -> Sequence[Any] | None:
-            if plain.issuperset(map(type, values.values())):
-                return take(values)
-            if is_string or _has_expression(values):
+            text_plan = self._strings.get(query)
+            if text_plan is None or not text_plan.simple_order:
                 return None
-            plain.update(map(type, values.values()))
-            return take(values)
-
-        return bound, make
+            names = text_plan.simple_order
+            texts = [Source(name, None, self._convert, _PLAIN_TYPES) for name in names]
+            return texts, text_plan.name_count, _is_any
+        if getattr(query, "_multi_values", None) or isinstance(query, ExecutableDDLElement):
+            return None
+        cache_key = query._generate_cache_key()
+        known = None if cache_key is None else self._plans.get((cache_key.key, tuple(values), True))
+        sources = None if known is None else known.sources(cache_key.bindparams)
+        return None if sources is None else (sources, len(values), _is_value)
 
     # Strings
 
@@ -346,6 +326,17 @@ def _as_expression(query: Any) -> Any:
     raise TypeError(
         f"cannot run a query of type {type(query).__name__}; "
         "give a string or a SQLAlchemy expression"
+    )
+
+
+def _is_any(_type: type) -> bool:
+    return True
+
+
+def _is_value(type_: type) -> bool:
+    """Tell whether objects of *type_* are values, and no expressions."""
+    return type_ in _PLAIN_TYPES or not (
+        issubclass(type_, ClauseElement) or hasattr(type_, "__clause_element__")
     )
 
 

@@ -23,7 +23,9 @@ class WaitingLine:
     def __init__(self, *, holders: Callable[[], str], take_back: Callable[[Slot], object]) -> None:
         self._holders = holders
         self._take_back = take_back
-        self._waiters: deque[asyncio.Future[Slot]] = deque()
+        self._waiters: deque[tuple[asyncio.Future[Slot], float]] = deque()
+        # One for all: a timer for each waiting task would cost more than its query.
+        self._alarm: asyncio.TimerHandle | None = None
         self.count = 0
         """Tasks that wait."""
 
@@ -34,10 +36,10 @@ class WaitingLine:
         """
         loop = asyncio.get_running_loop()
         waiter: asyncio.Future[Slot] = loop.create_future()
-        alarms = [loop.call_later(WARN_AFTER, self._warn)]
-        if timeout is not None:
-            alarms.append(loop.call_later(timeout, self._time_out, waiter, timeout))
-        self._waiters.append(waiter)
+        limit = None if timeout is None else loop.call_later(timeout, self._end, waiter, timeout)
+        if self._alarm is None:
+            self._alarm = loop.call_later(WARN_AFTER, self._warn, loop)
+        self._waiters.append((waiter, loop.time()))
         self.count += 1
         try:
             begun()
@@ -52,8 +54,8 @@ class WaitingLine:
             raise
         finally:
             self.count -= 1
-            for alarm in alarms:
-                alarm.cancel()
+            if limit is not None:
+                limit.cancel()
 
     def hand(self, slot: Slot) -> bool:
         """Give *slot* to the first in line; false if nobody waits."""
@@ -81,21 +83,28 @@ class WaitingLine:
                     "waited for a connection; connect() first"
                 )
             )
+        if self._alarm is not None:
+            self._alarm.cancel()
+            self._alarm = None
 
     def unserved(self) -> int:
         """Count those in line, as far as a pool needs to know."""
         if len(self._waiters) > _MANY:
             return _MANY
-        return sum(not waiter.done() for waiter in self._waiters)
+        return sum(not waiter.done() for waiter, _ in self._waiters)
+
+    def waiting_since(self, moment: float) -> int:
+        """Count those in line since *moment* of the loop's clock or before."""
+        return sum(since <= moment and not waiter.done() for waiter, since in self._waiters)
 
     def _first(self) -> asyncio.Future[Slot] | None:
         while self._waiters:
-            waiter = self._waiters.popleft()
+            waiter, _ = self._waiters.popleft()
             if not waiter.done():
                 return waiter
         return None
 
-    def _time_out(self, waiter: asyncio.Future[Slot], timeout: float) -> None:
+    def _end(self, waiter: asyncio.Future[Slot], timeout: float) -> None:
         if not waiter.done():
             waiter.set_exception(
                 PoolTimeoutError(
@@ -104,9 +113,18 @@ class WaitingLine:
                 )
             )
 
-    def _warn(self) -> None:
-        logger.warning(
-            "a task waits for a connection for %g s; they are held by %s",
-            WARN_AFTER,
-            self._holders(),
-        )
+    def _warn(self, loop: asyncio.AbstractEventLoop) -> None:
+        """Say that the first in line waits for long, and look again later."""
+        self._alarm = None
+        began = next((since for waiter, since in self._waiters if not waiter.done()), None)
+        if began is None:
+            return
+        waited = loop.time() - began
+        if waited >= WARN_AFTER:
+            logger.warning(
+                "a task waits for a connection for %.0f s; they are held by %s",
+                waited,
+                self._holders(),
+            )
+            waited = 0.0
+        self._alarm = loop.call_later(WARN_AFTER - waited, self._warn, loop)

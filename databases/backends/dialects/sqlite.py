@@ -88,8 +88,17 @@ def execute(connection: sqlite3.Connection, sql: str, args: Any, plan: Plan) -> 
 
 
 def execute_many(connection: sqlite3.Connection, sql: str, rows: Any) -> None:
-    """Run *sql* once per row."""
-    connection.executemany(sql, rows).close()
+    """Run *sql* once per row, all or none: outside a transaction in one of its own."""
+    if connection.in_transaction:
+        connection.executemany(sql, rows).close()
+        return
+    connection.execute("BEGIN IMMEDIATE").close()
+    try:
+        connection.executemany(sql, rows).close()
+        connection.execute("COMMIT").close()
+    except BaseException:
+        roll_back(connection)
+        raise
 
 
 def run(connection: sqlite3.Connection, sql: str) -> None:
