@@ -67,7 +67,7 @@ class PsycopgDriver(CursorDriver):
         given: dict[str, Any] = libpq_arguments(url)
         given.setdefault("connect_timeout", 60)
         raw = await psycopg.AsyncConnection.connect(**{**given, "autocommit": True, **arguments})
-        raw.given_up = raw.reason = None
+        raw.given_up = None
         raw.wait = functools.partial(_wait, weakref.ref(raw))
         return raw
 
@@ -109,7 +109,7 @@ class PsycopgDriver(CursorDriver):
 
     async def recover(self, raw: RawConnection) -> None:
         """Cancel on the server and take part in psycopg's conversation to its end."""
-        conversation, raw.given_up, raw.reason = raw.given_up, None, None
+        conversation, raw.given_up = raw.given_up, None
         if conversation is None or raw.pgconn.transaction_status != _ACTIVE:
             return
         await self._cancel(raw)
@@ -144,10 +144,10 @@ class PsycopgDriver(CursorDriver):
         try:
             await super().execute_many(raw, sql, rows)
         except psycopg.Error as error:
-            if raw.reason is None:
+            if raw.given_up is None:
                 raise
             # Leaving the pipeline in the middle failed: that is no news.
-            raise raw.reason from error
+            raise _interruption(error) from None
 
     async def stream(self, raw: RawConnection, sql: str, args: Arguments) -> Stream:
         """Declare a cursor on the server; only queries can have one."""
@@ -186,9 +186,18 @@ async def _wait(connection: weakref.ref[Any], gen: Any, *args: Any, **kwargs: An
     assert raw is not None
     try:
         return await psycopg.waiting.wait_async(gen, raw.pgconn.socket, *args, **kwargs)
-    except (asyncio.CancelledError, KeyboardInterrupt) as error:
-        raw.given_up, raw.reason = gen, error
+    except (asyncio.CancelledError, KeyboardInterrupt):
+        # Not the exception itself: it would keep alive what the task has left.
+        raw.given_up = gen
         raise
+
+
+def _interruption(error: BaseException) -> BaseException:
+    """Return the cancellation that *error* came up after."""
+    found = error.__context__
+    while found is not None and not isinstance(found, (asyncio.CancelledError, KeyboardInterrupt)):
+        found = found.__context__
+    return asyncio.CancelledError() if found is None else found
 
 
 def _shut_down(fileno: int) -> None:

@@ -16,8 +16,8 @@ from matrix_row import NEWEST, OLDEST, SQLALCHEMY_20, VERSIONS, Row, RowResult, 
 from pytest_run import Counts
 from servers import Servers
 
-AT_ONCE = 2
-"""How many rows run at the same time: the tests wait for servers half of their time."""
+AT_ONCE = min(4, max(2, os.cpu_count() or 1))
+"""How many rows run at the same time; each waits for the servers a good part of its time."""
 
 
 def run_matrix(servers: Servers, variables: Mapping[str, str], arguments: Sequence[str]) -> int:

@@ -114,9 +114,9 @@ class Load:
     ) -> None:
         """Run *act*, perhaps cancelled at a suspension or after a time."""
         luck = chosen.random() if self.settings.cancels else 1.0
-        if luck < 0.25:
+        if luck < 0.3:
             await self._cancelled(chosen, act, inline=chosen.random() < 0.5)
-        elif luck < 0.4:
+        elif luck < 0.45:
             self.counts["time-outs set"] += 1
             await asyncio.wait_for(act, chosen.random() * 0.03)
         else:
@@ -125,7 +125,7 @@ class Load:
     async def _cancelled(
         self, chosen: random.Random, act: Coroutine[Any, Any, None], *, inline: bool
     ) -> None:
-        at, seen = chosen.randint(1, 15), 0
+        at, seen = chosen.choice((1, 1, 2, 2, 3, 4, 5, 6, 8, 10, 14)), 0
         moment = chosen.choice([Moment.WAITING, Moment.ARRIVED])
         is_over, sent = False, 0
         loop = asyncio.get_running_loop()
