@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import asyncio
-import functools
 import itertools
 import sqlite3
 from collections.abc import Awaitable, Callable, Mapping, Sequence
@@ -35,6 +34,7 @@ from databases.backends.common.rawsql import SQLITE
 from databases.backends.common.records import Record
 from databases.backends.dialects import sqlite as dialect
 from databases.backends.dialects.postgresql import read_isolation, refuse_unknown
+from databases.backends.dialects.threads import Reply, hop, stop
 from databases.errors import ConfigurationError
 from databases.importer import import_driver
 from databases.interfaces import TransactionBackend
@@ -75,10 +75,10 @@ class SQLiteDriver(CursorDriver):
         thread.daemon = True  # a program that forgets to disconnect ends all the same
         thread.start()
         try:
-            await _hop(raw, open_file)
+            await hop(raw, open_file)
         except BaseException:
             # The thread may be about to open what nobody will ask for.
-            _stop(raw, opened=opened)
+            stop(raw, opened=opened)
             raise
         raw._connection = opened[0]
         raw.turn = turn
@@ -89,13 +89,13 @@ class SQLiteDriver(CursorDriver):
         """Close the connection and wait until its thread has done so."""
         # Not `raw.close()`: cancelled half way, it waits for a thread that has ended.
         closed = asyncio.get_running_loop().create_future()
-        _stop(raw, closed)
+        stop(raw, closed)
         await closed
 
     def terminate(self, raw: RawConnection) -> None:
         """Stop what is running, close and end the thread."""
         self.interrupt(raw)
-        _stop(raw)
+        stop(raw)
         _end_turn(raw)
 
     def fileno(self, raw: RawConnection) -> int:
@@ -129,7 +129,7 @@ class SQLiteDriver(CursorDriver):
 
     async def recover(self, raw: RawConnection) -> None:
         """Wait until the thread has done what it was given."""
-        await _hop(raw, bool)
+        await hop(raw, bool)
         _end_turn(raw)
 
     async def cancel(self, raw: RawConnection) -> None:
@@ -146,14 +146,14 @@ class SQLiteDriver(CursorDriver):
     ) -> Awaitable[Fetched]:
         """Run *sql* and read every row."""
         raw.is_fresh = False
-        return _hop(raw, dialect.fetch, raw._conn, sql, args or ())
+        return hop(raw, dialect.fetch, raw._conn, sql, args or ())
 
     def fetch_first(  # type: ignore[override]  # awaited all the same
         self, raw: RawConnection, sql: str, args: Arguments
     ) -> Awaitable[Fetched]:
         """Run *sql* and read its first row."""
         raw.is_fresh = False
-        return _hop(raw, dialect.fetch_first, raw._conn, sql, args or ())
+        return hop(raw, dialect.fetch_first, raw._conn, sql, args or ())
 
     async def execute(self, raw: RawConnection, sql: str, args: Arguments, plan: Plan) -> Outcome:
         """Run *sql* for its effect; without arguments it may be a script."""
@@ -162,7 +162,7 @@ class SQLiteDriver(CursorDriver):
         else:
             await _begin_turn(raw)
         try:
-            outcome: Outcome = await _hop(raw, dialect.execute, raw._conn, sql, args or (), plan)
+            outcome: Outcome = await hop(raw, dialect.execute, raw._conn, sql, args or (), plan)
         finally:
             _end_turn(raw)
         return outcome
@@ -173,7 +173,7 @@ class SQLiteDriver(CursorDriver):
         """Run *sql* once per row."""
         await _begin_turn(raw)
         try:
-            await _hop(raw, dialect.execute_many, raw._conn, sql, rows)
+            await hop(raw, dialect.execute_many, raw._conn, sql, rows)
         finally:
             _end_turn(raw)
 
@@ -181,12 +181,12 @@ class SQLiteDriver(CursorDriver):
         self, raw: RawConnection, sql: str
     ) -> Awaitable[None]:
         """Run a statement that has neither parameters nor rows."""
-        return _hop(raw, dialect.run, raw._conn, sql)
+        return hop(raw, dialect.run, raw._conn, sql)
 
     async def stream(self, raw: RawConnection, sql: str, args: Arguments) -> Stream:
         """Leave the rows in SQLite's cursor."""
         raw.is_fresh = False
-        return _Stream(raw, await _hop(raw, raw._conn.execute, sql, args or ()))
+        return _Stream(raw, await hop(raw, raw._conn.execute, sql, args or ()))
 
     async def begin(self, raw: RawConnection, options: Mapping[str, Any]) -> None:
         """Begin; *mode* tells when SQLite takes its locks."""
@@ -207,7 +207,7 @@ class SQLiteDriver(CursorDriver):
 
     async def rollback(self, raw: RawConnection) -> None:
         """Roll back, unless SQLite has done so."""
-        await _hop(raw, dialect.roll_back, raw._conn)
+        await hop(raw, dialect.roll_back, raw._conn)
         _end_turn(raw)
 
 
@@ -221,7 +221,7 @@ class _Stream:
 
     async def fetch(self, size: int) -> Sequence[Sequence[Value]]:
         """Return the next rows; none at the end, which closes the cursor."""
-        rows: Sequence[Sequence[Value]] = await _hop(
+        rows: Sequence[Sequence[Value]] = await hop(
             self._raw, dialect.fetch_many, self._cursor, size
         )
         return rows
@@ -229,7 +229,7 @@ class _Stream:
     def abandon(self) -> bool:
         """Let the thread close the cursor, which would keep its lock otherwise."""
         if self._raw._running:
-            self._raw._tx.put_nowait((_Reply(None), self._cursor.close))
+            self._raw._tx.put_nowait((Reply(None), self._cursor.close))
         return True
 
 
@@ -263,66 +263,6 @@ def _end_turn(raw: RawConnection) -> None:
     turn = getattr(raw, "turn", None)
     if turn is not None and not (raw._connection and raw._connection.in_transaction):
         turn.give(raw)
-
-
-class _Reply:
-    """Where the thread puts a result, for a caller that may be gone with its loop."""
-
-    __slots__ = ("_future", "_loop")
-
-    def __init__(self, future: asyncio.Future[Any] | None) -> None:
-        self._future = future
-        self._loop = None if future is None else future.get_loop()
-
-    def get_loop(self) -> _Reply:
-        return self
-
-    def call_soon_threadsafe(self, put: Callable[..., Any], _: object, value: Any) -> None:
-        if self._loop is None:
-            return
-        # Cheaper than contextlib.suppress, and done for every statement.
-        try:  # noqa: SIM105
-            self._loop.call_soon_threadsafe(put, self._future, value)
-        except RuntimeError:
-            pass  # the loop is closed
-
-
-def _hop(raw: RawConnection, function: Callable[..., Any], *args: Any) -> asyncio.Future[Any]:
-    """Run *function* on the connection's thread; await what is returned."""
-    if not raw._running:
-        raise ValueError("Connection closed")
-    future = asyncio.get_running_loop().create_future()
-    raw._tx.put_nowait((_Reply(future), functools.partial(function, *args)))
-    return future
-
-
-def _stop(
-    raw: RawConnection,
-    closed: asyncio.Future[None] | None = None,
-    *,
-    opened: Sequence[sqlite3.Connection] = (),
-) -> None:
-    """Close *raw* and end its thread once it has done what it was given.
-
-    *opened* will hold what the thread opens before it gets there.
-    """
-    connection, raw._connection = raw._connection, None
-    if not raw._running:
-        if closed is not None and not closed.done():
-            closed.set_result(None)
-        return
-    raw._running = False
-    sentinel: Any = aiosqlite.core._STOP_RUNNING_SENTINEL
-
-    def close() -> Any:
-        for each in (connection, *opened):
-            if each is not None:
-                each.close()
-        return sentinel
-
-    raw._tx.put_nowait((_Reply(closed), close))
-    if hasattr(raw, "_stop_running"):  # aiosqlite before 0.22
-        raw._tx.put_nowait(sentinel)
 
 
 class SQLitePool(LegacyPool):

@@ -17,7 +17,6 @@ from typing import NoReturn
 
 ROOT = Path(__file__).resolve().parents[2]
 SCRIPTS = ROOT / "scripts" / "lib"
-MEMORY = Path("/dev/shm")
 
 
 class Failure(Exception):
@@ -33,17 +32,20 @@ def temporary_folder(prefix: str, *, in_memory: bool = False) -> tempfile.Tempor
     """Make a folder that goes away with the block that uses it."""
     return tempfile.TemporaryDirectory(
         prefix=f"databases-{prefix}-",
-        dir=MEMORY if in_memory and _has_room(MEMORY) else None,
+        dir=memory() if in_memory else None,
         ignore_cleanup_errors=True,
     )
 
 
-def _has_room(folder: Path) -> bool:
-    # A container may have as little as 64 MiB of it.
+def memory() -> str | None:
+    """Name a folder whose files are in memory; None where there is none, or little room."""
+    folder = "/dev/shm"
     try:
-        return os.access(folder, os.W_OK) and shutil.disk_usage(folder).free > 2 << 30
+        # A container may have as little as 64 MiB of it.
+        has_room = os.access(folder, os.W_OK) and shutil.disk_usage(folder).free > 4 << 30
     except OSError:
-        return False
+        has_room = False
+    return folder if has_room else None
 
 
 def run(command: Sequence[str | Path], *, last_act: Path | None = None, **environment: str) -> int:

@@ -29,7 +29,8 @@ def find_binaries() -> Path | None:
 
 def start(certificates: Certificates, *, from_pypi: bool = False) -> tuple[PrivateServer, str]:
     """Start a server; give it and what follows the scheme in its URL."""
-    place = make_place("postgres")
+    # Programs cannot be run from memory everywhere; data can be kept there.
+    place = make_place("postgres", in_memory=not from_pypi)
     try:
         binaries = _fetch_binaries(place) if from_pypi else find_binaries()
         if binaries is None:

@@ -18,7 +18,7 @@ from dataclasses import dataclass
 from pathlib import Path
 
 import guard
-from checkout import SCRIPTS, Failure
+from checkout import SCRIPTS, Failure, memory
 
 START_LIMIT = 90.0
 """Longest time a server may take until it answers, in seconds."""
@@ -70,10 +70,11 @@ class Place:
         shutil.rmtree(self.folder, ignore_errors=True)
 
 
-def make_place(name: str) -> Place:
-    """Make a temporary folder for a server called *name*."""
+def make_place(name: str, *, in_memory: bool = True) -> Place:
+    """Make a temporary folder for a server called *name*, in memory if there is room."""
     user = _unprivileged_user() if os.geteuid() == 0 else None
-    for parent in (tempfile.gettempdir(), "/tmp", "/var/tmp"):
+    fast = memory() if in_memory else None
+    for parent in filter(None, (fast, tempfile.gettempdir(), "/tmp", "/var/tmp")):
         # The path stays short: a socket in it has at most 107 characters.
         folder = Path(tempfile.mkdtemp(prefix=f"databases-{name}-", dir=parent))
         place = Place(folder, user)

@@ -14,8 +14,9 @@ import weakref
 from collections.abc import Awaitable, Callable
 from typing import Any
 
-from databases.backends.common.cleaning import Background, called, close, make_clean, within
+from databases.backends.common.cleaning import called, within
 from databases.backends.common.driver import Driver, RawConnection
+from databases.backends.common.keeper import Keeper
 from databases.backends.common.options import PoolOptions
 from databases.backends.common.slots import PoolStats, Slot, SlotState
 from databases.backends.common.waiting import WaitingLine
@@ -33,11 +34,13 @@ PATIENCE = 0.5
 PING_AFTER = 1.0
 """Seconds of idleness after which a connection is asked for a sign of life."""
 _IDLE, _LENT = SlotState.IDLE, SlotState.LENT
+LAST_WORDS = 1.0
+"""Seconds that closing takes beyond its deadline, to stop what runs on the server."""
 CLOSE_TIMEOUT = 10.0
 """Seconds that closing waits for connections that are still lent."""
 
 
-class Pool:
+class Pool(Keeper):
     """Raw connections of one database on one event loop."""
 
     lends_slots = True
@@ -52,30 +55,15 @@ class Pool:
         keeps: int | None = None,
         enough: int | None = None,
     ) -> None:
-        self._driver = driver
-        self._open_connection = open_connection
-        self._options = options
+        super().__init__(driver, open_connection, options)
         self._keeps = keeps
         """Most idle connections to keep; None keeps them all."""
         self._enough = enough
         """Connections beyond which a task waits a moment before another one is opened."""
         self._late: asyncio.TimerHandle | None = None
-        self._loop: asyncio.AbstractEventLoop | None = None
-        self._forks = forks.count
-        self._slots: set[Slot] = set()
-        self._idle: list[Slot] = []
         self._line = WaitingLine(holders=self._holders, take_back=self.take_back)
-        self._work = Background()
-        self._opening = 0
-        self._cleaning = 0
-        self._is_closing = False
-        self._returned: asyncio.Future[None] | None = None
-        self._expiry: asyncio.TimerHandle | None = None
         self._pings = options.pre_ping is not False
         self._ping_after = 0.0 if options.pre_ping else PING_AFTER
-        self._ages = options.max_queries is not None or options.max_lifetime is not None
-        """Whether connections are closed for their age, or have been told to be."""
-        self.cleanup_timeout = options.cleanup_timeout
         self._has_hooks = bool(options.setup or options.on_acquire)
         self._forgets = driver.forgets_session or callable(options.reset)
         self._always_cleans = bool(
@@ -225,7 +213,8 @@ class Pool:
                 )
             for slot in list(self._slots):
                 self._drop(slot, cancel=True)
-            await self._work.finish(max(deadline - time.monotonic(), self.cleanup_timeout))
+            left = deadline - time.monotonic()
+            await self._work.finish(max(left, min(self.cleanup_timeout, LAST_WORDS)))
         finally:
             self.shut_down_now()
 
@@ -240,14 +229,6 @@ class Pool:
         for timer in (self._expiry, self._late):
             if timer is not None:
                 timer.cancel()
-
-    def expire_idle(self) -> None:
-        """Close the idle connections; lent ones are closed when they come back."""
-        for slot in list(self._idle):
-            self._drop(slot)
-        self._ages = True
-        for slot in self._slots:
-            slot.opened = float("-inf")
 
     # Inside
 
@@ -346,27 +327,13 @@ class Pool:
         if self._is_closing or loop is None:
             return
         needed = self._line.waiting_since(loop.time() - PATIENCE) - self._opening
+        if self._options.max_size is not None:
+            needed = min(needed, self._options.max_size - len(self._slots) - self._opening)
         for _ in range(needed):
             self._opening += 1
             self._work.start(self._open_for_waiter())
         if self._line.count:
             self._late = loop.call_later(PATIENCE, self._open_more)
-
-    async def _open(self) -> Slot:
-        raw = await self._open_connection()
-        try:
-            for hook in (self._options.init, self._options.on_connect):
-                if hook is not None:
-                    await called(hook, raw)
-        except BaseException:
-            self._driver.terminate(raw)
-            raise
-        if self._is_closing:  # meanwhile, and nobody waits for it any more
-            self._driver.terminate(raw)
-            raise NotConnectedError("DatabaseBackend is not running: the pool is closed; connect()")
-        slot = Slot(raw, self._driver.fileno(raw))
-        self._slots.add(slot)
-        return slot
 
     async def _open_for_waiter(self) -> None:
         try:
@@ -381,52 +348,6 @@ class Pool:
             self._opening -= 1
             self._file(slot)
 
-    async def _clean(self, slot: Slot) -> None:
-        is_clean = False
-        try:
-            is_clean = await within(
-                self.cleanup_timeout, make_clean(self._driver, slot, self._options)
-            )
-        finally:
-            self._cleaning -= 1
-            self._tell_returned()
-            if (
-                is_clean
-                and self._driver.is_usable(slot.raw)
-                and not self._is_closing
-                and not self._has_expired(slot, time.monotonic())
-            ):
-                slot.changed = slot.in_doubt = False
-                self._file(slot)
-            else:
-                self._forget(slot)
-                self._driver.terminate(slot.raw)
-                self._balance()
-
-    def _drop(self, slot: Slot, *, cancel: bool = False) -> asyncio.Task[Any] | None:
-        """Part with *slot* now and close its connection in the background."""
-        self._forget(slot)
-        if running_loop() is None or not (cancel or self._driver.is_usable(slot.raw)):
-            self._driver.terminate(slot.raw)
-            self._balance()
-            return None
-        closing = self._work.start(
-            close(self._driver, slot.raw, cancel=cancel, patience=self.cleanup_timeout)
-        )
-        self._balance()
-        return closing
-
-    def _forget(self, slot: Slot) -> None:
-        slot.state = SlotState.GONE
-        self._slots.discard(slot)
-        if slot in self._idle:
-            self._idle.remove(slot)
-        self._tell_returned()
-
-    def _tell_returned(self) -> None:
-        if self._returned is not None and not self._returned.done():
-            self._returned.set_result(None)
-
     def _lent_to_others(self, own: asyncio.Task[Any] | None) -> list[Slot]:
         return [
             slot
@@ -434,26 +355,6 @@ class Pool:
             if slot.state is SlotState.LENT
             and not (own is not None and slot.holder is not None and slot.holder() is own)
         ]
-
-    def _has_expired(self, slot: Slot, now: float) -> bool:
-        options = self._options
-        if options.max_queries is not None and slot.loans >= options.max_queries:
-            return True
-        lifetime = options.max_lifetime
-        age = now - slot.opened
-        return age == float("inf") or (lifetime is not None and age > lifetime)
-
-    def _expire(self) -> None:
-        """Close connections that nobody has used for ``max_idle`` seconds."""
-        self._expiry = None
-        max_idle, now = self._options.max_idle, time.monotonic()
-        if max_idle is None or self._is_closing or self._loop is None:
-            return
-        for slot in list(self._idle):
-            if now - slot.since >= max_idle and len(self._slots) > self._options.min_size:
-                self._drop(slot)
-        if self._idle:
-            self._expiry = self._loop.call_later(max_idle, self._expire)
 
     def _holders(self) -> str:
         lent = [slot for slot in self._slots if slot.state is SlotState.LENT]
@@ -471,10 +372,6 @@ class Pool:
             "cannot use the database: it was connected on another event loop; "
             "connect() and disconnect() on the loop that runs the queries"
         )
-
-    async def finish(self, timeout: float | None = None) -> None:
-        """Wait, for *timeout* seconds at most, until nothing is being closed or cleaned."""
-        await self._work.finish(self.cleanup_timeout if timeout is None else timeout)
 
 
 async def _shielded(task: asyncio.Task[Slot]) -> Slot:

@@ -1,0 +1,149 @@
+"""The keeper: opens connections, cleans them, lets them go; the pool lends them.
+
+A connection that is not known to be clean by its deadline is terminated.
+"""
+
+from __future__ import annotations
+
+import asyncio
+import time
+from collections.abc import Awaitable, Callable
+from typing import Any
+
+from databases.backends.common.cleaning import Background, called, close, make_clean, within
+from databases.backends.common.driver import Driver, RawConnection
+from databases.backends.common.options import PoolOptions
+from databases.backends.common.slots import Slot, SlotState
+from databases.errors import NotConnectedError
+from databases.limits import forks, running_loop
+
+__all__ = ["Keeper"]
+
+
+class Keeper:
+    """The connections that are open, and those that wait for a task."""
+
+    def __init__(
+        self,
+        driver: Driver,
+        open_connection: Callable[[], Awaitable[RawConnection]],
+        options: PoolOptions,
+    ) -> None:
+        self._driver = driver
+        self._open_connection = open_connection
+        self._options = options
+        self._loop: asyncio.AbstractEventLoop | None = None
+        self._forks = forks.count
+        self._slots: set[Slot] = set()
+        self._idle: list[Slot] = []
+        self._work = Background()
+        self._opening = 0
+        self._cleaning = 0
+        self._is_closing = False
+        self._returned: asyncio.Future[None] | None = None
+        self._expiry: asyncio.TimerHandle | None = None
+        self._ages = options.max_queries is not None or options.max_lifetime is not None
+        """Whether connections are closed for their age, or have been told to be."""
+        self.cleanup_timeout = options.cleanup_timeout
+
+    def _file(self, slot: Slot, now: float | None = None) -> None:
+        """Give *slot* to the first task that waits, or keep it."""
+        raise NotImplementedError
+
+    def _balance(self) -> None:
+        """Open as many connections as the waiting tasks need and the limit allows."""
+        raise NotImplementedError
+
+    async def finish(self, timeout: float | None = None) -> None:
+        """Wait, for *timeout* seconds at most, until nothing is being closed or cleaned."""
+        await self._work.finish(self.cleanup_timeout if timeout is None else timeout)
+
+    def expire_idle(self) -> None:
+        """Close the idle connections; lent ones are closed when they come back."""
+        for slot in list(self._idle):
+            self._drop(slot)
+        self._ages = True
+        for slot in self._slots:
+            slot.opened = float("-inf")
+
+    async def _open(self) -> Slot:
+        raw = await self._open_connection()
+        try:
+            for hook in (self._options.init, self._options.on_connect):
+                if hook is not None:
+                    await called(hook, raw)
+        except BaseException:
+            self._driver.terminate(raw)
+            raise
+        if self._is_closing:  # meanwhile, and nobody waits for it any more
+            self._driver.terminate(raw)
+            raise NotConnectedError("DatabaseBackend is not running: the pool is closed; connect()")
+        slot = Slot(raw, self._driver.fileno(raw))
+        self._slots.add(slot)
+        return slot
+
+    async def _clean(self, slot: Slot) -> None:
+        is_clean = False
+        try:
+            is_clean = await within(
+                self.cleanup_timeout, make_clean(self._driver, slot, self._options)
+            )
+        finally:
+            self._cleaning -= 1
+            self._tell_returned()
+            if (
+                is_clean
+                and self._driver.is_usable(slot.raw)
+                and not self._is_closing
+                and not self._has_expired(slot, time.monotonic())
+            ):
+                slot.changed = slot.in_doubt = False
+                self._file(slot)
+            else:
+                self._forget(slot)
+                self._driver.terminate(slot.raw)
+                self._balance()
+
+    def _drop(self, slot: Slot, *, cancel: bool = False) -> asyncio.Task[Any] | None:
+        """Part with *slot* now and close its connection in the background."""
+        self._forget(slot)
+        if running_loop() is None or not (cancel or self._driver.is_usable(slot.raw)):
+            self._driver.terminate(slot.raw)
+            self._balance()
+            return None
+        closing = self._work.start(
+            close(self._driver, slot.raw, cancel=cancel, patience=self.cleanup_timeout)
+        )
+        self._balance()
+        return closing
+
+    def _forget(self, slot: Slot) -> None:
+        slot.state = SlotState.GONE
+        self._slots.discard(slot)
+        if slot in self._idle:
+            self._idle.remove(slot)
+        self._tell_returned()
+
+    def _tell_returned(self) -> None:
+        if self._returned is not None and not self._returned.done():
+            self._returned.set_result(None)
+
+    def _has_expired(self, slot: Slot, now: float) -> bool:
+        options = self._options
+        if options.max_queries is not None and slot.loans >= options.max_queries:
+            return True
+        lifetime = options.max_lifetime
+        age = now - slot.opened
+        return age == float("inf") or (lifetime is not None and age > lifetime)
+
+    def _expire(self) -> None:
+        """Close connections that nobody has used for ``max_idle`` seconds."""
+        self._expiry = None
+        max_idle, now = self._options.max_idle, time.monotonic()
+        if max_idle is None or self._is_closing or self._loop is None:
+            return
+        for slot in list(self._idle):
+            if now - slot.since >= max_idle and len(self._slots) > self._options.min_size:
+                self._drop(slot)
+        if self._idle:
+            self._expiry = self._loop.call_later(max_idle, self._expire)
