@@ -57,6 +57,8 @@ class Connection:
             self._connection_counter += 1
             try:
                 if self._connection_counter == 1:
+                    if self._database._streams:
+                        await self._database._make_room()
                     await self._connection.acquire()
             except BaseException:
                 self._leave()

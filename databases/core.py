@@ -72,6 +72,7 @@ class Database:
         self.options = options
         self.is_connected = False
         self._connection_map = weakref.WeakKeyDictionary()
+        self._streams: dict[asyncio.Task[Any] | None, list[Connection]] = {}
         self._force_rollback = force_rollback
         self._backend: DatabaseBackend = self._make_backend()
         # What force_rollback shares among all tasks while it is connected.
@@ -300,9 +301,25 @@ class Database:
             source = self.connection()
         else:
             source = Connection(self, self._backend)
-        async with aclosing(source.iterate(query, values, timeout=timeout)) as records:
-            async for record in records:
-                yield record
+        task = asyncio.current_task()
+        sources = self._streams.setdefault(task, [])
+        sources.append(source)
+        try:
+            async with aclosing(source.iterate(query, values, timeout=timeout)) as records:
+                async for record in records:
+                    yield record
+        finally:
+            sources.remove(source)
+            if not sources:
+                self._streams.pop(task, None)
+
+    async def _make_room(self) -> None:
+        """Keep no connection for streams of a task that would wait for another one."""
+        if getattr(getattr(self._backend, "_pool", None), "is_exhausted", False):
+            for source in list(self._streams.get(asyncio.current_task(), ())):
+                yield_place = getattr(source._connection, "yield_place", None)
+                if yield_place is not None:
+                    await yield_place()
 
     def _is_scarce(self) -> bool:
         """Tell whether the task's own connection serves a stream better than a second one.
@@ -329,7 +346,10 @@ class Database:
         """Tell whether a query now needs neither the task's connection nor a shared one."""
         if self._global_connection is not None or type(self).connection is not _connection:
             return False
-        return not self._connection_map or asyncio.current_task() not in self._connection_map
+        if not self._connection_map and not self._streams:
+            return True
+        task = asyncio.current_task()
+        return task not in self._connection_map and task not in self._streams
 
     # Connections and transactions
 

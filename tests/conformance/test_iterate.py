@@ -271,3 +271,25 @@ async def test_closing_in_another_task(database: Database) -> None:
     await asyncio.create_task(generator.aclose())
 
     assert await database.fetch_val("SELECT 1") == 1
+
+
+async def test_more_streams_than_connections_whose_bodies_query(
+    make_database: MakeDatabase, outside: Outside
+) -> None:
+    """Each waits for a second connection: none may keep the others from theirs."""
+    ids = outside.column(accounts.c.id)
+    seen: list[int] = []
+
+    async with make_database(max_size=3) as database:
+
+        async def work() -> None:
+            async for row in database.iterate("SELECT id FROM accounts ORDER BY id"):
+                seen.append(await database.fetch_val("SELECT :n + 0", {"n": row["id"]}))
+                await asyncio.sleep(0)
+
+        await within(asyncio.gather(*(work() for _ in range(6))), 30)
+        stats = database.pool_stats()
+
+    assert len(ids) > 2
+    assert sorted(seen) == sorted(ids * 6)
+    assert stats.in_use == 0

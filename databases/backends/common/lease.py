@@ -41,6 +41,7 @@ class Lease(ConnectionBackend):
         self._owed: list[str] = []
         self._stream: OpenStream | None = None
         self._is_troubled = False
+        self._has_yielded = False
 
     async def acquire(self) -> None:
         """Take a raw connection from the pool, waiting for one if need be."""
@@ -59,6 +60,9 @@ class Lease(ConnectionBackend):
 
     async def release(self) -> None:
         """Give the raw connection back. Never waits on a pool of ours."""
+        if self._has_yielded:
+            self._has_yielded = False
+            return
         if self._connection is None:
             raise ConnectionStateError("Connection is not acquired; acquire it first")
         slot, lender = self._detach()
@@ -110,6 +114,18 @@ class Lease(ConnectionBackend):
     @property
     def _patience(self) -> float:
         return getattr(self._lender, "cleanup_timeout", CLEANUP_TIMEOUT)
+
+    async def yield_place(self) -> None:
+        """Give the raw connection back before its time, what streams over it read to the end."""
+        stream = self._stream
+        if stream is None or self._depth or not getattr(self._lender, "lends_slots", False):
+            return
+        await self._settle()
+        if stream.is_in_memory:
+            slot, lender = self._detach()
+            self._has_yielded = True
+            if slot is not None:
+                lender.take_back(slot)
 
     async def spool(self) -> None:
         """Read what is left of an open stream into memory, to free the connection."""

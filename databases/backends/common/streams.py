@@ -29,6 +29,11 @@ class OpenStream:
         self._is_closed = False
         self.names: Any = ()
 
+    @property
+    def is_in_memory(self) -> bool:
+        """Whether every row has left the server."""
+        return self._buffer is not None
+
     async def open(self, bound: BoundStatement) -> None:
         """Send the statement, inside a transaction of its own where it needs one."""
         connection, driver = self._connection, self._connection.driver
@@ -64,13 +69,18 @@ class OpenStream:
 
     async def spool(self) -> None:
         """Read the rest into memory."""
-        if self._stream is None:
+        stream = self._stream
+        if stream is None:
             return
         rest: list[Any] = []
-        while rows := await self._stream.fetch(10 * BATCH_SIZE):
+        while rows := await stream.fetch(10 * BATCH_SIZE):
+            if self._stream is not stream:
+                return  # closed meanwhile, by whoever left its loop
             if not self._is_closed:
                 rest.extend(rows)
-        self.names = self._stream.names
+        if self._stream is not stream:
+            return
+        self.names = stream.names
         self._buffer = rest
         await self.finish()
 
