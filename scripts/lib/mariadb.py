@@ -54,6 +54,9 @@ def _start(place: Place, binary: Path, certificates: Certificates) -> tuple[Priv
             *(binary, "--no-defaults", f"--datadir={data}", "--bind-address=127.0.0.1"),
             *(f"--port={port}", f"--socket={place.folder / 'socket'}"),
             *(f"--pid-file={place.folder / 'pid'}", "--skip-name-resolve"),
+            # A server that starts clears its folder for temporary tables: it
+            # must not be the one of another server.
+            f"--tmpdir={place.folder}",
             f"--init-file={place.write('accounts.sql', _ACCOUNTS)}",
             *("--max-connections=300", "--character-set-server=utf8mb4"),
             *("--max-allowed-packet=64M", "--skip-log-bin", "--local-infile=1"),

@@ -42,6 +42,7 @@ class Lease(ConnectionBackend):
         self._stream: OpenStream | None = None
         self._is_troubled = False
         self._has_yielded = False
+        self._is_yielding = False
 
     async def acquire(self) -> None:
         """Take a raw connection from the pool, waiting for one if need be."""
@@ -60,8 +61,9 @@ class Lease(ConnectionBackend):
 
     async def release(self) -> None:
         """Give the raw connection back. Never waits on a pool of ours."""
-        if self._has_yielded:
-            self._has_yielded = False
+        if self._is_yielding or self._has_yielded:
+            # Or else `yield_place` would go on with what is another task's.
+            self._has_yielded = self._is_yielding = False
             return
         if self._connection is None:
             raise ConnectionStateError("Connection is not acquired; acquire it first")
@@ -120,12 +122,16 @@ class Lease(ConnectionBackend):
         stream = self._stream
         if stream is None or self._depth or not getattr(self._lender, "lends_slots", False):
             return
-        await self._settle()
-        if stream.is_in_memory:
-            slot, lender = self._detach()
-            self._has_yielded = True
-            if slot is not None:
-                lender.take_back(slot)
+        self._is_yielding = True
+        try:
+            await self._settle()
+        finally:
+            was_released, self._is_yielding = not self._is_yielding, False
+            if was_released or stream.is_in_memory:
+                slot, lender = self._detach()
+                self._has_yielded = not was_released
+                if slot is not None:
+                    lender.take_back(slot)
 
     async def spool(self) -> None:
         """Read what is left of an open stream into memory, to free the connection."""

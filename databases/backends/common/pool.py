@@ -91,6 +91,8 @@ class Pool(Keeper):
         idle = self._idle
         if not idle or self._has_hooks:
             return None
+        if self._loop is not asyncio.get_running_loop() or self._forks != forks.count:
+            self._refuse_place()
         slot = idle[-1]
         now = time.monotonic()
         if not self._driver.is_usable(slot.raw) or (self._ages and self._has_expired(slot, now)):
@@ -100,8 +102,6 @@ class Pool(Keeper):
             slot.news(0) or (self._pings and idle_for > self._ping_after)
         ):
             return None
-        if self._loop is not asyncio.get_running_loop() or self._forks != forks.count:
-            self._refuse_place()
         idle.pop()
         self._lend(slot, now)
         return slot
