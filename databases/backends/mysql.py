@@ -37,8 +37,14 @@ class AioMySQLDriver(MySQLDriver):
         return takes(aiomysql.connect, name)
 
     async def open(self, url: DatabaseURL, arguments: Mapping[str, Any]) -> RawConnection:
-        """Open a connection by ``aiomysql.connect()``."""
-        return await aiomysql.connect(**self.arguments(url, arguments, "db"))
+        """Open a connection as ``aiomysql.connect()`` does."""
+        raw = aiomysql.Connection(**self.arguments(url, arguments, "db"))
+        try:
+            await raw._connect()
+        except BaseException:
+            raw.close()  # connect() would leave it half made to the collector
+            raise
+        return raw
 
     def is_usable(self, raw: RawConnection) -> bool:
         """Tell whether the socket is open."""

@@ -146,7 +146,7 @@ async def test_pool_can_be_closed_and_waited_for(small: Any, pool: Any) -> None:
         await closed
     await within(pool.wait_closed())
 
-    with pytest.raises(Exception):  # noqa: B017  # the driver's own, or ours
+    with pytest.raises(Exception):  # the driver's own, or ours
         await pool.acquire()
 
 

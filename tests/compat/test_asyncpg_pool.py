@@ -174,7 +174,7 @@ async def test_database_can_connect_again_after_its_pool_was_terminated(
 async def test_closed_pool_lends_nothing(small: Any, pool: Any) -> None:
     await within(pool.close())
 
-    with pytest.raises(Exception):  # noqa: B017  # asyncpg's own, or ours
+    with pytest.raises(Exception):  # asyncpg's own, or ours
         await pool.acquire()
 
 

@@ -91,7 +91,7 @@ async def test_connect_raises_when_the_server_cannot_be_reached(
     database = make_database(wrong)
 
     for _ in range(2):
-        with pytest.raises(Exception):  # noqa: B017  # each driver has its own class
+        with pytest.raises(Exception):  # each driver has its own class
             await within(database.connect())
 
         assert not database.is_connected
@@ -100,7 +100,7 @@ async def test_connect_raises_when_the_server_cannot_be_reached(
 @pytest.mark.drivers("asyncpg", "psycopg", "aiopg", "aiomysql", "asyncmy")
 async def test_connect_works_after_it_failed(make_database: MakeDatabase, url: str) -> None:
     database = make_database(str(DatabaseURL(url).replace(database="no_such_database")))
-    with pytest.raises(Exception):  # noqa: B017  # each driver has its own class
+    with pytest.raises(Exception):  # each driver has its own class
         await database.connect()
 
     backend: Any = database._backend
@@ -114,7 +114,7 @@ async def test_connect_works_after_it_failed(make_database: MakeDatabase, url: s
 async def test_failed_connect_leaves_no_pool(make_database: MakeDatabase, url: str) -> None:
     database = make_database(str(DatabaseURL(url).replace(database="no_such_database")))
 
-    with pytest.raises(Exception):  # noqa: B017  # each driver has its own class
+    with pytest.raises(Exception):  # each driver has its own class
         await database.connect()
 
     assert _pool(database) is None

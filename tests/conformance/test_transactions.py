@@ -102,7 +102,7 @@ async def test_the_exception_of_the_body_survives_a_lost_connection(
 async def test_a_lost_connection_makes_a_commit_an_error(
     database: Database, outside: Outside
 ) -> None:
-    with pytest.raises(Exception):  # noqa: B017  # each driver has its own
+    with pytest.raises(Exception):  # each driver has its own
         async with database.connection() as connection:
             async with connection.transaction():
                 await insert(database, "a")

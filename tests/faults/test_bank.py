@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import asyncio
 import random
+from typing import Any
 
 import pytest
 
@@ -42,7 +43,7 @@ async def test_the_sum_stays(
     database = make_database(max_size=places)
     await database.connect()
     chosen = random.Random(seed)
-    plans = [
+    plans: list[list[Any]] = [
         [
             (*chosen.sample(range(ACCOUNTS), 2), chosen.randint(1, 50), chosen.random())
             for _ in range(8)

@@ -135,7 +135,7 @@ async def test_ended_in_a_transaction_that_goes_on_regardless(
     await database.connect()
     statements = 0
 
-    with pytest.raises(Exception) as raised:  # noqa: PT011
+    with pytest.raises(Exception) as raised:
         async with database.transaction():
             await write(database, "lost")
             await ended(outside)

@@ -174,7 +174,7 @@ async def test_a_task_group_that_fails_rolls_back_its_transactions(
                 raise ZeroDivisionError
             await asyncio.sleep(10)
 
-    with pytest.raises(BaseException) as raised:  # noqa: PT011
+    with pytest.raises(BaseException) as raised:
         async with asyncio.TaskGroup() as group:  # type: ignore[attr-defined,unused-ignore]
             for number in [1, 2, 5, 3, 4]:
                 group.create_task(block(number))
@@ -274,9 +274,7 @@ async def test_a_generator_whose_reader_was_cancelled_is_closed_later(
     await works(database, outside)
 
 
-async def test_more_streams_than_connections(
-    make_database: MakeDatabase, outside: Outside
-) -> None:
+async def test_more_streams_than_connections(make_database: MakeDatabase, outside: Outside) -> None:
     """Each task reads a stream and asks something in its body: nobody waits for ever."""
     database = make_database(max_size=2)
     await database.connect()

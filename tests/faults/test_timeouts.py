@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import asyncio
+import functools
 import sys
 from collections.abc import Awaitable, Callable
 from typing import Any
@@ -44,7 +45,7 @@ async def one(make_database: MakeDatabase) -> Database:
 async def check_stopped(outside: Outside, driver: DriverCase) -> None:
     """Wait until the server runs no slow query any more."""
     for word in ("sleep", "SLEEP"):
-        await until_not(lambda word=word: running(outside, word), "the server goes on")
+        await until_not(functools.partial(running, outside, word), "the server goes on")
     await until_not(outside.open_transactions, "transactions left open")
 
 
