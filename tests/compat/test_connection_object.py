@@ -117,7 +117,7 @@ async def test_raw_connection_outside_the_block_is_an_error(database: Database) 
     connection = database.connection()
 
     with pytest.raises(AssertionError, match="^Connection is not acquired"):
-        connection.raw_connection  # reading it is the point
+        connection.raw_connection  # noqa: B018  # reading it is the point
 
 
 @pytest.mark.drivers("asyncpg")

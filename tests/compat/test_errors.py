@@ -71,7 +71,7 @@ async def test_raw_connection_that_is_not_acquired_is_an_error(database: Any) ->
 
     for owner in (connection, connection._connection):
         with pytest.raises(AssertionError, match=r"^Connection is not acquired"):
-            owner.raw_connection  # reading it is the point
+            owner.raw_connection  # noqa: B018  # reading it is the point
 
 
 @SERVERS

@@ -105,7 +105,7 @@ def test_unknown_attribute_of_a_record_is_an_attribute_error() -> None:
     record = _record((1, "text", "null", "SAD"), _postgresql())
 
     with pytest.raises(AttributeError):
-        record.nothing  # reading it is the point
+        record.nothing  # noqa: B018  # reading it is the point
 
 
 def test_record_over_raw_values_of_postgresql_converts_them() -> None:
