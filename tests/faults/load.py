@@ -8,7 +8,7 @@ import pathlib
 import random
 import traceback
 from collections import Counter
-from collections.abc import Awaitable, Callable, Coroutine
+from collections.abc import Callable, Coroutine
 from dataclasses import dataclass, field
 from typing import Any
 
@@ -109,9 +109,7 @@ class Load:
                 if not self._is_expected(error):
                     self.problems.append(f"{act.__name__} {number}.{turn} raised {told(error)}")
 
-    async def _disturbed(
-        self, chosen: random.Random, act: Coroutine[Any, Any, None]
-    ) -> None:
+    async def _disturbed(self, chosen: random.Random, act: Coroutine[Any, Any, None]) -> None:
         """Run *act*, perhaps cancelled at a suspension or after a time."""
         luck = chosen.random() if self.settings.cancels else 1.0
         if luck < 0.3:
@@ -224,7 +222,7 @@ async def stream(load: Load, chosen: random.Random, name: str) -> None:
         seen += 1
         if row["n"] != seen:
             load.problems.append(f"row {seen} of a stream is {row['n']}")
-        if seen % 100 == 0 and not (__import__("os").environ.get("NOASK") and name.count(".") == 1 and "#" not in name):
+        if seen % 100 == 0:
             await load._ask(chosen)
         if seen == stop:
             break
@@ -330,7 +328,9 @@ ACTS: list[Act] = [
 def told(error: BaseException) -> str:
     """Give *error* with the places it came through, the innermost last."""
     frames = traceback.extract_tb(error.__traceback__)
-    places = [f"{frame.name} ({pathlib.Path(frame.filename).name}:{frame.lineno})" for frame in frames]
+    places = [
+        f"{frame.name} ({pathlib.Path(frame.filename).name}:{frame.lineno})" for frame in frames
+    ]
     return f"{error!r} at {' > '.join(places[-8:])}"
 
 
@@ -347,5 +347,3 @@ def options(case: DriverCase, settings: Settings) -> dict[str, Any]:
     if case.can("file"):
         chosen["timeout"] = 0.3  # of SQLite's own wait for a lock
     return chosen
-
-

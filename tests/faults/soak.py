@@ -118,10 +118,9 @@ class Soak:
     def _report(self, seconds: float) -> None:
         last = self.samples[-1]
         told = ", ".join(f"{name} {number}" for name, number in sorted(self.counts.items()))
-        print(
-            f"{seconds:6.0f} s  round {self.rounds}  {last.megabytes:.1f} MB  {last.objects} objects"
-            f"  {last.threads} threads  {last.files} files  ({told})",
-            flush=True,
+        say(
+            f"{seconds:6.0f} s  round {self.rounds}  {last.megabytes:.1f} MB  "
+            f"{last.objects} objects  {last.threads} threads  {last.files} files  ({told})"
         )
 
 
@@ -130,6 +129,12 @@ async def _checked(problems: list[str], work: asyncio.Future[None] | object, wha
         await work  # type: ignore[misc]
     except BaseException as error:
         problems.append(f"{what}: {error!r}")
+
+
+def say(text: str) -> None:
+    """Print *text* at once."""
+    sys.stdout.write(f"{text}\n")
+    sys.stdout.flush()
 
 
 def _sample() -> Sample:
@@ -164,7 +169,7 @@ def _outside(driver: str, url: str | None, folder: pathlib.Path) -> Iterator[Out
 
 def main(arguments: Sequence[str] | None = None) -> int:
     """Run; give the exit code."""
-    parser = argparse.ArgumentParser(description=__doc__.splitlines()[0])  # type: ignore[union-attr]
+    parser = argparse.ArgumentParser(description=__doc__.splitlines()[0])
     parser.add_argument("--minutes", type=float, default=10.0)
     parser.add_argument("--driver", choices=list(DRIVERS), required=True)
     parser.add_argument("--seed", default=str(random.SystemRandom().randrange(10**6)))
@@ -182,12 +187,12 @@ def main(arguments: Sequence[str] | None = None) -> int:
                 workers=given.workers,
                 kills=0.02 if outside.case.can("server") else 0.0,
             )
-            print(f"{given.driver}: seed {given.seed}", flush=True)
+            say(f"{given.driver}: seed {given.seed}")
             soak = Soak(outside, given.seed, given.minutes * 60, settings)
             asyncio.run(soak.run())
     for problem in soak.problems:
-        print(f"wrong: {problem}")
-    print(f"seed {given.seed}: {'failed' if soak.problems else 'all invariants hold'}")
+        say(f"wrong: {problem}")
+    say(f"seed {given.seed}: {'failed' if soak.problems else 'all invariants hold'}")
     return 1 if soak.problems else 0
 
 

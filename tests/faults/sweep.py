@@ -206,7 +206,8 @@ class Sweep:
     async def _serves(self, scene: Scene) -> list[str]:
         database = scene.database
         if not database.is_connected:
-            if wrong := await _limited(database.connect(), ENDS_WITHIN, "connect() afterwards"):
+            wrong = await _limited(database.connect(), ENDS_WITHIN, "connect() afterwards")
+            if wrong:
                 return wrong
         wrong = await _limited(_answer(database), SERVES_WITHIN, "a query")
         if not wrong:

@@ -68,7 +68,12 @@ class Writer:
         """Give strategies of text that means nothing."""
         inner = TEXTS.map(lambda text: text.replace("*/", "").replace("/*", "").rstrip("*/"))
         lines = TEXTS.map(lambda text: text.replace("\n", ""))
-        kinds = [st.just(" "), st.just("\n"), inner.map("/*{}*/".format), lines.map("-- {}\n".format)]
+        kinds = [
+            st.just(" "),
+            st.just("\n"),
+            inner.map("/*{}*/".format),
+            lines.map("-- {}\n".format),
+        ]
         # MySQL runs what stands in /*! */.
         kinds[2] = inner.filter(lambda text: not text.startswith(("!", "M!", "+"))).map(
             "/* {} */".format

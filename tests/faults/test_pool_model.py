@@ -14,9 +14,9 @@ from hypothesis.stateful import RuleBasedStateMachine, invariant, precondition, 
 from databases.backends.common.options import PoolOptions
 from databases.backends.common.pool import Pool
 from databases.backends.common.slots import Slot
+from databases.urls import DatabaseURL
 from tests.faults.score import Score
 from tests.support.fake_driver import ConnectionLost, FakeDriver, FakeRaw, FakeServer, close_loop
-from databases.urls import DatabaseURL
 
 MOST = 3
 HELD = ("connect", "close", "cancel", "recover", "rollback", "reset")

@@ -10,6 +10,7 @@ import pytest
 from tests.conftest import MakeDatabase
 from tests.faults.acts import works
 from tests.faults.load import Load, Settings, options, prepare
+from tests.faults.soak import say
 from tests.support.drivers import requires
 from tests.support.outside import Outside
 
@@ -34,7 +35,7 @@ async def run(
 
         problems = await load.run()
 
-        print(f"seed {seed}: {dict(load.counts)}")
+        say(f"seed {seed}: {dict(load.counts)}")
         assert not problems, f"TEST_SEED={seed}: " + "\n  ".join(problems)
         await works(database, outside)
         await database.disconnect()
@@ -55,9 +56,7 @@ async def test_with_one_place(make_database: MakeDatabase, outside: Outside) -> 
 
 
 @requires("server")
-async def test_with_sessions_that_are_ended(
-    make_database: MakeDatabase, outside: Outside
-) -> None:
+async def test_with_sessions_that_are_ended(make_database: MakeDatabase, outside: Outside) -> None:
     await run(make_database, outside, Settings(kills=0.05), 2)
 
 

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import asyncio
+import functools
 from collections.abc import Awaitable, Callable, Coroutine
 from dataclasses import dataclass, field
 from typing import Any, ClassVar
@@ -70,7 +71,9 @@ class Frame:
             return []
         wrong = [f"lost: {self.kept - found}"] if self.kept - found else []
         wrong += [f"undone, but there: {self.gone & found}"] if self.gone & found else []
-        return wrong + [f"half of {each}" for each in self.unsure if found & each not in (each, set())]
+        return wrong + [
+            f"half of {each}" for each in self.unsure if found & each not in (each, set())
+        ]
 
 
 class Actor:
@@ -359,7 +362,7 @@ class StackMachine(RuleBasedStateMachine):
             self.settle()
             for actor in self.actors:
                 if actor.open and not actor.is_busy:
-                    actor.order(lambda actor=actor: self._end(actor, commit=False))
+                    actor.order(functools.partial(self._end, actor, commit=False))
             if not any(actor.is_busy or actor.open for actor in self.actors):
                 break
         else:

@@ -166,6 +166,7 @@ class FakeDriver:
     streams_in_transaction = False
     interleaves = True
     forgets_session = True
+    bulk_is_atomic = False
     server: FakeServer
 
     def accepts(self, name: str) -> bool:
@@ -235,9 +236,7 @@ class FakeDriver:
         await self.server.step(raw, "write", lambda: self.server.write(raw, row))
         return Outcome(row_count=1)
 
-    async def execute_many(
-        self, raw: FakeRaw, sql: str, rows: Sequence[Sequence[Any]]
-    ) -> None:
+    async def execute_many(self, raw: FakeRaw, sql: str, rows: Sequence[Sequence[Any]]) -> None:
         await self.server.step(raw, "write")
         for row in rows:
             self.server.write(raw, int(row[0]))
