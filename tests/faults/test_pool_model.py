@@ -54,7 +54,7 @@ class PoolMachine(RuleBasedStateMachine):
         options = PoolOptions(
             min_size=0, max_size=MOST, max_idle=None, pre_ping=False, cleanup_timeout=60
         )
-        self.pool = Pool(self.driver, self._open, options)  # type: ignore[arg-type]
+        self.pool = Pool(self.driver, self._open, options)
         self.run(self.pool.start())
 
     def _open(self) -> Coroutine[Any, Any, FakeRaw]:
