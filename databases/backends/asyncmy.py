@@ -42,7 +42,8 @@ class AsyncMyDriver(MySQLDriver):
 
     def is_usable(self, raw: RawConnection) -> bool:
         """Tell whether the socket is open."""
-        return bool(raw.connected)
+        # Older releases stay "connected" when they have closed the socket.
+        return bool(raw.connected) and getattr(raw, "_writer", raw) is not None
 
 
 class AsyncMyBackend(CommonBackend):
