@@ -5,9 +5,10 @@ from __future__ import annotations
 import asyncio
 import contextlib
 import time
-from collections.abc import AsyncIterator, Awaitable, Callable
+from collections.abc import AsyncIterator, Awaitable, Callable, Iterator
 from typing import Any, Protocol
 
+import pytest
 import sqlalchemy as sa
 
 import databases
@@ -66,6 +67,28 @@ async def until_not(look: Callable[[], Any], what: str, seconds: float = 5.0) ->
     while found := look():
         assert time.monotonic() < deadline, f"{what}: {found}"
         await asyncio.sleep(0.005)
+
+
+@contextlib.contextmanager
+def breaks(case: DriverCase) -> Iterator[None]:
+    """Expect that the connection breaks in the block, in the driver's own words."""
+    with pytest.raises(Exception) as raised:
+        yield
+    assert is_drivers_own(case, raised.value), repr(raised.value)
+
+
+def is_drivers_own(case: DriverCase, error: object) -> bool:
+    """Tell whether *error* is the driver's word for a connection that is gone.
+
+    Not all of these are errors of the database to it: they may be misuse, or
+    the operating system's.
+    """
+    package = case.error.__module__.partition(".")[0]
+    if type(error).__module__.partition(".")[0] == package:
+        return True
+    # A time-out is an OSError too, and would be the test's own.
+    late = isinstance(error, (TimeoutError, asyncio.TimeoutError))
+    return isinstance(error, (OSError, EOFError)) and not late
 
 
 def slow_query(case: DriverCase, seconds: float = 30) -> str:

@@ -14,7 +14,7 @@ from typing import Any
 
 import databases
 from databases.errors import DatabasesError
-from tests.faults.acts import end_session, has_places
+from tests.faults.acts import end_session, has_places, is_drivers_own
 from tests.faults.operations import INSERT, NUMBERS, heed
 from tests.support.drivers import DriverCase
 from tests.support.outside import Outside
@@ -169,10 +169,7 @@ class Load:
             return isinstance(error, self.case.error) and "locked" in str(error)
         if not self.settings.kills:
             return False
-        # Whatever the driver has for a session that ended under its hands.
-        package = type(error).__module__.partition(".")[0]
-        drivers_own = {self.case.name, "psycopg2", "pymysql"}
-        return isinstance(error, (OSError, EOFError, DatabasesError)) or package in drivers_own
+        return isinstance(error, DatabasesError) or is_drivers_own(self.case, error)
 
     # What the acts share
 

@@ -128,6 +128,31 @@ async def execute_many(scene: Scene) -> None:
     scene.ledger.acknowledge(group)
 
 
+async def many_inside(scene: Scene) -> None:
+    group = scene.group("many", 41)
+    async with scene.database.transaction():
+        await scene.insert(group)
+        await scene.database.execute_many(INSERT, [{"text": group, "completed": True}] * 40)
+        scene.ledger.in_doubt(group)
+    scene.ledger.acknowledge(group)
+
+
+async def held(scene: Scene) -> None:
+    """Several things on one connection, which the task keeps."""
+    async with scene.database.connection() as connection:
+        group = scene.group("alone")
+        scene.ledger.in_doubt(group)
+        await scene.insert(group, connection)
+        scene.ledger.acknowledge(group)
+        group = scene.group("together", 2)
+        async with connection.transaction():
+            await scene.insert(group, connection)
+            await scene.insert(group, connection)
+            scene.ledger.in_doubt(group)
+        scene.ledger.acknowledge(group)
+        assert await connection.fetch_val("SELECT 6") == 6
+
+
 async def iterate(scene: Scene) -> None:
     await _iterate_half(scene)
 
@@ -293,6 +318,8 @@ OPERATIONS = [
     Operation("fetch_all", fetch_all),
     Operation("execute", execute),
     Operation("execute_many", execute_many),
+    Operation("many_inside", many_inside),
+    Operation("held", held),
     Operation("iterate", iterate),
     Operation("iterate_inside", iterate_in_transaction),
     Operation("iterate_writing", iterate_with_writes),

@@ -18,6 +18,7 @@ from tests.faults.operations import NUMBERS
 from tests.support.drivers import DriverCase
 from tests.support.outside import Outside
 from tests.support.tables import notes
+from tests.support.watching import settle
 
 pytestmark = [pytest.mark.law, pytest.mark.time_limit(400)]
 
@@ -42,15 +43,23 @@ async def in_tasks(count: int, work: Callable[[int], Awaitable[None]]) -> None:
         )
 
 
+def other_tasks() -> list[str]:
+    """Name what still goes on, such as the closing of connections."""
+    mine = asyncio.current_task()
+    return [repr(task.get_coro()) for task in asyncio.all_tasks() if task is not mine]
+
+
 async def growth(count: int, work: Callable[[int], Awaitable[None]], warm_up: int = 300) -> int:
     """Give the bytes by which memory grows over *count* tasks, once caches are full."""
     # Traced from the beginning: what a cache lets go must be known to it.
     tracemalloc.start()
     try:
         await in_tasks(warm_up, work)
+        await settle(other_tasks, 5)
         gc.collect()
         before = tracemalloc.get_traced_memory()[0]
         await in_tasks(count, work)
+        await settle(other_tasks, 5)
         gc.collect()
         return tracemalloc.get_traced_memory()[0] - before
     finally:

@@ -11,7 +11,7 @@ import sqlalchemy as sa
 
 from databases import Database
 from tests.conftest import MakeDatabase
-from tests.faults.acts import ends_in_time, has_places, texts, times_out, works, write
+from tests.faults.acts import breaks, ends_in_time, has_places, texts, times_out, works, write
 from tests.faults.operations import MANY_ROWS, NUMBERS
 from tests.support.checks import other_tasks
 from tests.support.drivers import DriverCase, requires
@@ -76,7 +76,7 @@ async def test_refused_at_connect(
 ) -> None:
     network.refuse()
 
-    with pytest.raises((driver.error, OSError)):
+    with breaks(driver):
         await asyncio.wait_for(far.connect(), 5)
 
     assert not far.is_connected
@@ -90,7 +90,7 @@ async def test_cut_at_connect(
 ) -> None:
     network.truncate(30)
 
-    with pytest.raises((driver.error, OSError, EOFError)):
+    with breaks(driver):
         await asyncio.wait_for(far.connect(), 5)
 
     network.heal()
@@ -356,7 +356,7 @@ async def test_cut_in_an_answer(
     assert await far.fetch_val("SELECT 1") == 1
     network.truncate(3000)
 
-    with pytest.raises((driver.error, OSError, EOFError)):
+    with breaks(driver):
         await asyncio.wait_for(far.fetch_all(NUMBERS, {"last": MANY_ROWS}), patience(5))
 
     network.heal()
@@ -375,7 +375,7 @@ async def test_cut_while_iterating(
         async for row in far.iterate(NUMBERS, {"last": MANY_ROWS}):
             seen.append(row["n"])
 
-    with pytest.raises((driver.error, OSError, EOFError)):
+    with breaks(driver):
         await asyncio.wait_for(read(), patience(5))
 
     assert seen == list(range(1, len(seen) + 1))
@@ -389,7 +389,7 @@ async def test_cut_at_commit(
     """The COMMIT arrives, its answer does not: an error, and the write is there or not."""
     await far.connect()
 
-    with pytest.raises((driver.error, OSError, EOFError)):
+    with breaks(driver):
         async with far.transaction():
             await write(far, "in doubt")
             network.truncate(2)

@@ -7,7 +7,7 @@ import os
 import pathlib
 import threading
 import time
-from collections.abc import Callable, Mapping
+from collections.abc import Callable
 from typing import Any
 
 import sqlalchemy as sa
@@ -61,9 +61,11 @@ class Ledger:
 
     def problems(self, outside: Outside) -> list[str]:
         """Say what is wrong in the database, as others see it."""
-        found: Mapping[str, int] = dict(
-            outside.rows(sa.select(notes.c.text, sa.func.count()).group_by(notes.c.text))
-        )
+        query = sa.select(notes.c.text, sa.func.count()).group_by(notes.c.text)
+        try:
+            found = {str(text): int(count) for text, count in outside.rows(query)}
+        except sa.exc.OperationalError as error:
+            return [f"{CANNOT_LOOK}: {error.orig}"]
         wrong = [f"rows of nobody: {group!r}" for group in found if group not in self._sizes]
         for group, size in self._sizes.items():
             state, count = self._states[group], found.get(group, 0)
