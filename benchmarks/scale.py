@@ -25,6 +25,9 @@ TAIL = 3.0
 STEEPEST = 2.0
 """Cost of the largest size, per unit, as a multiple of the smallest's."""
 
+CACHED = 512
+"""Statements that are remembered by default."""
+
 Found = tuple[list[list[str]], dict[str, Any], bool]
 
 
@@ -90,8 +93,8 @@ def curves(backend: str, url: str, specs: Sequence[Spec], python: str, settings:
                     process.start(url)
                     point = process.ask("grow", name, size)
                 points.append({"size": size, **point})
-                is_fine = _is_fine(name, points)
-                holds = holds and is_fine
+                is_fine = _is_fine(name, points) if size == sizes[-1] else None
+                holds = holds and is_fine is not False
                 each = f"{point['cpu'] * 1e6:.2f} per {unit}"
                 lines.append([what, f"{size}", each, _notes(point), word_of(is_fine)])
             found[name] = {"what": what, "unit": unit, "points": points}
@@ -113,10 +116,11 @@ def _peak(
 def _is_fine(name: str, points: Sequence[dict[str, Any]]) -> bool:
     """Tell whether the last of *points* is as cheap, each, as the first."""
     last, first = points[-1], points[0]
-    if name == "tasks":
-        return bool(last["in_order"]) and last["tail"] <= TAIL
-    if name == "statements" and last["size"] > 512:
-        return True  # past the cache each costs a compilation
+    if name == "tasks" and not (last["in_order"] and last["tail"] <= TAIL):
+        return False
+    if name == "statements":
+        # Past the cache each costs a compilation, and that does not grow.
+        first = next(point for point in points if point["size"] > CACHED)
     return bool(last["cpu"] <= first["cpu"] * STEEPEST)
 
 

@@ -6,7 +6,7 @@ import asyncio
 import contextlib
 import sys
 from collections import deque
-from collections.abc import AsyncGenerator, Callable, Iterable, Mapping
+from collections.abc import AsyncGenerator, Awaitable, Callable, Iterable, Mapping
 from contextlib import aclosing
 from types import TracebackType
 from typing import TYPE_CHECKING, Any
@@ -20,6 +20,7 @@ from databases.events import logger
 from databases.interfaces import ConnectionBackend, DatabaseBackend, Record
 from databases.limits import limited, running_loop
 from databases.transactions import Run, RunState, Transaction, ancestors
+from databases.turns import Turn
 
 if TYPE_CHECKING:
     from databases.core import Database
@@ -44,8 +45,9 @@ class Connection:
         self._backend = backend
         # The backend's connection: read, and its acquire() patched, by programs.
         self._connection: ConnectionBackend = backend.connection()
-        self._connection_lock = asyncio.Lock()
-        self._query_lock = asyncio.Lock()
+        self._entering = Turn()
+        self._query_turn = Turn()
+        self._is_acquired = False
         self._loop: asyncio.AbstractEventLoop | None = None
         self._leaving: set[asyncio.Future[None]] = set()
         self._connection_counter = 0
@@ -53,13 +55,17 @@ class Connection:
         self._waiting: deque[tuple[asyncio.Future[None], Run, frozenset[int]]] = deque()
 
     async def __aenter__(self) -> Self:
-        async with self._connection_lock:
+        if self._is_acquired:
+            self._connection_counter += 1
+            return self
+        async with self._entering:
             self._connection_counter += 1
             try:
-                if self._connection_counter == 1:
+                if not self._is_acquired:
                     if self._database._streams:
                         await self._database._make_room()
                     await self._connection.acquire()
+                    self._is_acquired = True
             except BaseException:
                 self._leave()
                 raise
@@ -75,15 +81,36 @@ class Connection:
             raise ConnectionStateError("Connection is not acquired; enter it before leaving it")
         # No lock: release of a backend of ours never waits, so nothing can
         # come between, and a cancelled task cannot leave its connection behind.
-        self._leave()
-        if self._connection_counter == 0:
-            self._runs.clear()
-            await self._connection.release()
+        if self._leave():
+            await self._release()
 
-    def _leave(self) -> None:
+    def _leave(self) -> bool:
+        """Count one exit; tell whether it was the last one."""
         self._connection_counter -= 1
-        if self._connection_counter == 0:
-            self._database._connection_released(self)
+        if self._connection_counter:
+            return False
+        self._is_acquired = False
+        self._database._connection_released(self)
+        return True
+
+    async def _release(self) -> None:
+        self._runs.clear()
+        await self._connection.release()
+
+    async def _run(
+        self, timeout: float | None, verb: Callable[..., Awaitable[Any]], *args: Any
+    ) -> Any:
+        """Enter, take the turn and run *verb*; quickly if there is nothing to wait for."""
+        if timeout is None and self._is_acquired and self._query_turn.take_now():
+            self._connection_counter += 1
+            try:
+                return await verb(*args)
+            finally:
+                self._query_turn.give()
+                if self._leave():
+                    await self._release()
+        async with limited(timeout), self, self._query_turn:
+            return await verb(*args)
 
     # Queries
 
@@ -100,9 +127,10 @@ class Connection:
         statement is stopped on the server and ``TimeoutError`` raised.
         """
         backend = self._connection
-        async with limited(timeout), self, self._query_lock:
-            records: list[Record] = await backend.fetch_all(prepared(backend, query, values))
-            return records
+        records: list[Record] = await self._run(
+            timeout, backend.fetch_all, prepared(backend, query, values)
+        )
+        return records
 
     async def fetch_one(
         self,
@@ -113,8 +141,10 @@ class Connection:
     ) -> Record | None:
         """Return the first row of *query*, or None."""
         backend = self._connection
-        async with limited(timeout), self, self._query_lock:
-            return await backend.fetch_one(prepared(backend, query, values))
+        record: Record | None = await self._run(
+            timeout, backend.fetch_one, prepared(backend, query, values)
+        )
+        return record
 
     async def fetch_val(
         self,
@@ -126,8 +156,8 @@ class Connection:
     ) -> Any:
         """Return one value of the first row of *query*, or None."""
         backend = self._connection
-        async with limited(timeout), self, self._query_lock:
-            return await backend.fetch_val(prepared(backend, query, values), column)
+        prepared_query = prepared(backend, query, values)
+        return await self._run(timeout, backend.fetch_val, prepared_query, column)
 
     async def execute(
         self,
@@ -138,8 +168,7 @@ class Connection:
     ) -> Any:
         """Run *query*; return its key, row count or value."""
         backend = self._connection
-        async with limited(timeout), self, self._query_lock:
-            return await backend.execute(prepared(backend, query, values))
+        return await self._run(timeout, backend.execute, prepared(backend, query, values))
 
     async def execute_many(
         self,
@@ -153,7 +182,7 @@ class Connection:
         if not rows:
             return
         backend = self._connection
-        async with limited(timeout), self, self._query_lock:
+        async with limited(timeout), self, self._query_turn:
             if is_ours(backend, "execute_many"):
                 with_rows: Any = backend.execute_many  # ours takes rows
                 await with_rows(query, rows)
@@ -176,7 +205,7 @@ class Connection:
             if isinstance(backend, CommonConnection) and is_ours(backend, "iterate"):
                 # Closed here and now: left to the collector, an abandoned inner
                 # generator would end some steps of the loop after this one.
-                batches = backend.batches(Query(query, values), self._query_lock)
+                batches = backend.batches(Query(query, values), self._query_turn)
                 async with aclosing(batches):
                     while True:
                         async with limited(timeout):
@@ -217,8 +246,12 @@ class Connection:
             await self._wait_turn(run, inherited)
         is_root = self._runs[0] is run
         try:
-            async with self._query_lock:
+            if not self._query_turn.take_now():
+                await self._query_turn.take()
+            try:
                 await run.backend.start(is_root, recipe._extra_options)
+            finally:
+                self._query_turn.give()
         except BaseException:
             self._pop(run)
             raise
@@ -278,10 +311,14 @@ class Connection:
     async def _end(self, run: Run, *, commit: bool) -> None:
         inner = self._runs[self._runs.index(run) + 1 :]
         try:
-            async with self._query_lock:
+            if not self._query_turn.take_now():
+                await self._query_turn.take()
+            try:
                 for each in reversed(inner):
                     await each.backend.rollback()
                 await (run.backend.commit() if commit else run.backend.rollback())
+            finally:
+                self._query_turn.give()
         finally:
             self._pop(run)
 

@@ -9,10 +9,11 @@ import weakref
 from collections.abc import AsyncGenerator, Callable, Iterable, Iterator, Mapping, MutableMapping
 from contextlib import aclosing, contextmanager
 from types import TracebackType
-from typing import TYPE_CHECKING, Any, ClassVar
+from typing import Any, ClassVar
 
 from sqlalchemy import URL, ClauseElement, ColumnElement
 
+from databases.backends.common.direct import Direct
 from databases.backends.common.slots import PoolStats
 from databases.connection import Connection, is_ours
 from databases.errors import ConfigurationError, InterfaceError
@@ -20,11 +21,8 @@ from databases.events import CONNECT_EXTRA, DISCONNECT_EXTRA, LOG_EXTRA, logger
 from databases.importer import import_from_string
 from databases.interfaces import DatabaseBackend, Record
 from databases.limits import forks, limited
-from databases.transactions import _ACTIVE_TRANSACTIONS, Transaction
+from databases.transactions import _ACTIVE_TRANSACTIONS, Transaction, current_task
 from databases.urls import DatabaseURL
-
-if TYPE_CHECKING:
-    from databases.backends.common.direct import Direct
 
 if sys.version_info >= (3, 11):
     from typing import Self
@@ -219,9 +217,9 @@ class Database:
         the other verbs, the statement is stopped on the server and
         ``TimeoutError`` raised.
         """
-        direct = None if timeout is not None else self._direct("fetch_all")
-        if direct is not None:
-            return await direct.fetch_all(query, values)
+        runner = None if timeout is not None else self._runner("fetch_all")
+        if runner is not None:
+            return await runner.fetch_all(query, values)
         async with limited(timeout), self.connection() as connection:
             return await connection.fetch_all(query, values)
 
@@ -233,9 +231,9 @@ class Database:
         timeout: float | None = None,
     ) -> Record | None:
         """Return the first row of *query*, or None."""
-        direct = None if timeout is not None else self._direct("fetch_one")
-        if direct is not None:
-            record: Record | None = await direct.fetch_one(query, values)
+        runner = None if timeout is not None else self._runner("fetch_one")
+        if runner is not None:
+            record: Record | None = await runner.fetch_one(query, values)
             return record
         async with limited(timeout), self.connection() as connection:
             return await connection.fetch_one(query, values)
@@ -252,9 +250,9 @@ class Database:
 
         *column* is a position, a name or a SQLAlchemy column.
         """
-        direct = None if timeout is not None else self._direct("fetch_val")
-        if direct is not None:
-            return await direct.fetch_val(query, values, column)
+        runner = None if timeout is not None else self._runner("fetch_val")
+        if runner is not None:
+            return await runner.fetch_val(query, values, column)
         async with limited(timeout), self.connection() as connection:
             return await connection.fetch_val(query, values, column)
 
@@ -266,9 +264,9 @@ class Database:
         timeout: float | None = None,
     ) -> Any:
         """Run *query*; return its key, row count or value (see the queries page)."""
-        direct = None if timeout is not None else self._direct("execute")
-        if direct is not None:
-            return await direct.execute(query, values)
+        runner = None if timeout is not None else self._runner("execute")
+        if runner is not None:
+            return await runner.execute(query, values)
         async with limited(timeout), self.connection() as connection:
             return await connection.execute(query, values)
 
@@ -296,8 +294,15 @@ class Database:
         that what the loop's body writes is committed on its own. *timeout* is
         the longest wait for the next rows, in seconds.
         """
-        is_own = self._is_free() and is_ours(self._backend.connection(), "iterate")
-        if not is_own or self._is_scarce():
+        task = asyncio.current_task()
+        is_alone = (
+            self._global_connection is None
+            and type(self).connection is _connection
+            and task not in self._connection_map
+            and task not in self._streams
+            and is_ours(self._backend.connection(), "iterate")
+        )
+        if not is_alone or self._is_scarce():
             source = self.connection()
         else:
             source = Connection(self, self._backend)
@@ -331,25 +336,23 @@ class Database:
         needs_own = driver is None or driver.streams_in_transaction or not driver.interleaves
         return not needs_own or self.pool_stats().max_size == 1
 
-    def _direct(self, verb: str) -> Direct | None:
-        """Return what runs a query outside any connection block, None where there is one."""
-        if not self._is_free():
+    def _runner(self, verb: str) -> Direct | Connection | None:
+        """Return what runs a query quickest, None where `connection` has to be asked."""
+        if self._global_connection is not None or type(self).connection is not _connection:
             return None
+        if self._connection_map or self._streams:
+            task: Any = asyncio.current_task()
+            own = self._connection_map.get(task)
+            if own is not None:
+                return own
+            if task in self._streams:
+                return None
         backend: Any = self._backend
         try:
             find: Callable[[str], Direct | None] = backend.direct
         except AttributeError:  # a third party's
             return None
         return find(verb)
-
-    def _is_free(self) -> bool:
-        """Tell whether a query now needs neither the task's connection nor a shared one."""
-        if self._global_connection is not None or type(self).connection is not _connection:
-            return False
-        if not self._connection_map and not self._streams:
-            return True
-        task = asyncio.current_task()
-        return task not in self._connection_map and task not in self._streams
 
     # Connections and transactions
 
@@ -371,9 +374,15 @@ class Database:
         return connection
 
     def _connection_released(self, connection: Connection) -> None:
-        for task, each in list(self._connection_map.items()):
+        entries = self._connection_map
+        task = current_task()
+        if task is not None and entries.get(task) is connection:
+            del entries[task]
+            return
+        # Released by another task than the one it belongs to.
+        for task, each in list(entries.items()):
             if each is connection:
-                del self._connection_map[task]
+                del entries[task]
 
     def transaction(self, *, force_rollback: bool = False, **kwargs: Any) -> Transaction:
         """Return a transaction: ``async with``, ``await``, or decorator.

@@ -21,7 +21,7 @@ if TYPE_CHECKING:
 
     from databases.connection import Connection
 
-__all__ = ["Run", "RunState", "Transaction"]
+__all__ = ["Run", "RunState", "Transaction", "ancestors", "current_task"]
 
 Function = TypeVar("Function", bound=Callable[..., Any])
 Running = MutableMapping["Transaction", TransactionBackend]
@@ -64,7 +64,7 @@ class Run:
         self.limit: AsyncExitStack | None = None
         self.is_shared = False
         """Whether every task's transactions go inside: force_rollback's own."""
-        task = _current_task()
+        task = current_task()
         self.task = None if task is None else weakref.ref(task)
 
     @property
@@ -235,7 +235,8 @@ class Transaction:
     def _remember(self, run: Run) -> None:
         # Copy, never mutate: a child task inherits this mapping and must not
         # see transactions that its parent starts later.
-        running: Running = weakref.WeakKeyDictionary(_ACTIVE_TRANSACTIONS.get() or {})
+        inherited = _ACTIVE_TRANSACTIONS.get()
+        running: Running = weakref.WeakKeyDictionary(inherited) if inherited else _none_yet()
         running[self] = run.backend
         _ACTIVE_TRANSACTIONS.set(running)
 
@@ -244,8 +245,15 @@ class Transaction:
             self._runs.remove(run)
         running = _ACTIVE_TRANSACTIONS.get()
         if running is not None and running.get(self) is run.backend:
+            if len(running) == 1:
+                _ACTIVE_TRANSACTIONS.set(None)
+                return
             kept = {t: b for t, b in running.items() if t is not self}
             _ACTIVE_TRANSACTIONS.set(weakref.WeakKeyDictionary(kept) if kept else None)
+
+
+def _none_yet() -> Running:
+    return weakref.WeakKeyDictionary()
 
 
 def ancestors() -> frozenset[int]:
@@ -254,7 +262,8 @@ def ancestors() -> frozenset[int]:
     return frozenset(map(id, running.values())) if running else frozenset()
 
 
-def _current_task() -> asyncio.Task[Any] | None:
+def current_task() -> asyncio.Task[Any] | None:
+    """Return the running task, or None where there is none."""
     try:
         return asyncio.current_task()
     except RuntimeError:

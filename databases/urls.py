@@ -35,10 +35,16 @@ class DatabaseURL:
     was written, ``repr()`` hides the password.
     """
 
+    _url: str
+    _components: SplitResult
+    _hosts: list[Host]
+
     def __init__(self, url: str | DatabaseURL | URL) -> None:
         if isinstance(url, DatabaseURL):
-            text = str(url)
-        elif isinstance(url, URL):
+            # Read once: a Database, its backend and its pool each have one.
+            self._url, self._components, self._hosts = url._url, url._components, url._hosts
+            return
+        if isinstance(url, URL):
             text = _text_of_sqlalchemy_url(url)
         elif isinstance(url, str):
             text = url

@@ -166,5 +166,10 @@ class Facade:
 
 
 def make(backend: str) -> Facade:
-    """Return the contender for *backend*."""
+    """Return the contender for *backend*.
+
+    Raises `LookupError` where this `databases` would use another driver.
+    """
+    if backend == "psycopg" and "postgresql+psycopg" not in Database.SUPPORTED_BACKENDS:
+        raise LookupError("it has no backend for psycopg")
     return Facade(backend)

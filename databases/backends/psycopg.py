@@ -5,7 +5,9 @@ from __future__ import annotations
 import asyncio
 import contextlib
 import functools
+import itertools
 import os
+import re
 import socket
 import weakref
 from collections.abc import Mapping, Sequence
@@ -14,9 +16,10 @@ from typing import Any
 from sqlalchemy.engine.interfaces import Dialect
 
 from databases.backends.common.backend import CommonBackend, CommonConnection, CommonTransaction
-from databases.backends.common.cursors import CursorDriver, CursorStream
+from databases.backends.common.cursors import EMPTY, CursorDriver, CursorStream
 from databases.backends.common.driver import (
     Arguments,
+    Fetched,
     Outcome,
     RawConnection,
     Stream,
@@ -25,7 +28,7 @@ from databases.backends.common.driver import (
 )
 from databases.backends.common.kinds import Kind, kind_of
 from databases.backends.common.option_tables import PSYCOPG
-from databases.backends.common.plans import BoundStatement
+from databases.backends.common.plans import BoundStatement, Plan
 from databases.backends.common.pool_faces import AioPool
 from databases.backends.common.rawsql import POSTGRESQL
 from databases.backends.common.records import Record
@@ -44,6 +47,13 @@ from databases.urls import DatabaseURL
 __all__ = ["PsycopgBackend", "PsycopgConnection", "PsycopgTransaction", "Record"]
 
 psycopg: Any = import_driver("psycopg")
+
+_INTERVAL = 0.1
+"""Seconds between two looks at a silent socket; without them psycopg would never sleep."""
+
+# Reads $1 as the server does. The common cursor reads %s, and does so anew each
+# time when there are more than fifty. psycopg 3.2 and newer have it.
+_RawCursor: Any = getattr(psycopg, "AsyncRawCursor", None)
 
 # libpq's numbers for an open connection and for one whose statement runs.
 _OK, _ACTIVE = 0, 1
@@ -114,7 +124,7 @@ class PsycopgDriver(CursorDriver):
             return
         await self._cancel(raw)
         with contextlib.suppress(psycopg.errors.QueryCanceled):
-            await psycopg.waiting.wait_async(conversation, raw.pgconn.socket)
+            await psycopg.waiting.wait_async(conversation, raw.pgconn.socket, _INTERVAL)
 
     def is_clean(self, error: BaseException) -> bool:
         """Trust all but time-outs and errors of the socket."""
@@ -136,6 +146,26 @@ class PsycopgDriver(CursorDriver):
     async def reset(self, raw: RawConnection) -> None:
         """Forget settings, listeners, advisory locks and cursors."""
         await raw.execute(RESET)
+
+    async def fetch(self, raw: RawConnection, sql: str, args: Arguments) -> Fetched:
+        """Run *sql* and read every row; one without a result gives none."""
+        cursor = await _executed(raw, sql, args)
+        names = _names(raw, cursor)
+        return Fetched(names, await cursor.fetchall()) if names else EMPTY
+
+    async def fetch_first(self, raw: RawConnection, sql: str, args: Arguments) -> Fetched:
+        """Run *sql* and read its first row."""
+        cursor = await _executed(raw, sql, args)
+        names = _names(raw, cursor)
+        row = await cursor.fetchone() if names else None
+        return EMPTY if row is None else Fetched(names, (row,))
+
+    async def execute(self, raw: RawConnection, sql: str, args: Arguments, plan: Plan) -> Outcome:
+        """Run *sql* for its effect; read its first row where it may have one."""
+        cursor = await _executed(raw, sql, args)
+        names = _names(raw, cursor) if plan.returns_rows else ()
+        row = await cursor.fetchone() if names else None
+        return Outcome(row, names, cursor.rowcount)
 
     async def execute_many(
         self, raw: RawConnection, sql: str, rows: Sequence[Sequence[Value]]
@@ -176,7 +206,13 @@ class PsycopgDriver(CursorDriver):
         await raw.execute(sql, None, prepare=False)
 
 
-async def _wait(connection: weakref.ref[Any], gen: Any, *args: Any, **kwargs: Any) -> Any:
+async def _wait(
+    connection: weakref.ref[Any],
+    gen: Any,
+    interval: float = _INTERVAL,
+    *args: Any,
+    **kwargs: Any,
+) -> Any:
     """Take the place of ``AsyncConnection.wait``: give a cancelled statement up at once.
 
     psycopg would see its end first, which takes ten seconds when the server is
@@ -185,11 +221,39 @@ async def _wait(connection: weakref.ref[Any], gen: Any, *args: Any, **kwargs: An
     raw = connection()
     assert raw is not None
     try:
-        return await psycopg.waiting.wait_async(gen, raw.pgconn.socket, *args, **kwargs)
+        return await psycopg.waiting.wait_async(gen, raw.pgconn.socket, interval, *args, **kwargs)
     except (asyncio.CancelledError, KeyboardInterrupt):
         # Not the exception itself: it would keep alive what the task has left.
         raw.given_up = gen
         raise
+
+
+async def _executed(raw: RawConnection, sql: str, args: Arguments) -> Any:
+    """Return a cursor that has run *sql*."""
+    if args and _RawCursor is not None:
+        cursor = _RawCursor(raw)
+        await cursor.execute(_numbered(sql), args)
+    else:
+        cursor = raw.cursor()
+        await cursor.execute(sql, args)
+    return cursor
+
+
+@functools.lru_cache(maxsize=1024)
+def _numbered(sql: str) -> str:
+    """Write the parameters of *sql*, ``%s``, as ``$1``, ``$2`` and so on."""
+    numbers = itertools.count(1)
+    return re.sub("%(.)", lambda m: "%" if m[1] == "%" else f"${next(numbers)}", sql)
+
+
+def _names(raw: RawConnection, cursor: Any) -> tuple[str, ...]:
+    """Return the column names of *cursor*'s result, none where there is no result."""
+    # psycopg's own `description` makes an object of every column, at each look.
+    result = cursor.pgresult
+    if result is None or not result.nfields:
+        return ()
+    encoding = raw.info.encoding
+    return tuple([result.fname(index).decode(encoding) for index in range(result.nfields)])
 
 
 def _interruption(error: BaseException) -> BaseException:

@@ -6,6 +6,7 @@ import asyncio
 import itertools
 import sqlite3
 from collections.abc import Awaitable, Callable, Mapping, Sequence
+from functools import partial
 from typing import Any
 
 from sqlalchemy.engine.interfaces import Dialect
@@ -34,7 +35,7 @@ from databases.backends.common.rawsql import SQLITE
 from databases.backends.common.records import Record
 from databases.backends.dialects import sqlite as dialect
 from databases.backends.dialects.postgresql import read_isolation, refuse_unknown
-from databases.backends.dialects.threads import Reply, hop, stop
+from databases.backends.dialects.threads import Begun, Reply, hop, stop
 from databases.errors import ConfigurationError
 from databases.importer import import_driver
 from databases.interfaces import TransactionBackend
@@ -82,6 +83,7 @@ class SQLiteDriver(CursorDriver):
             raise
         raw._connection = opened[0]
         raw.turn = turn
+        raw.begun = None  # a BEGIN that nobody waited for, until something came after it
         raw.is_fresh = False  # true in a transaction of ours that holds no lock yet
         return raw
 
@@ -108,7 +110,9 @@ class SQLiteDriver(CursorDriver):
 
     def in_transaction(self, raw: RawConnection) -> bool:
         """Ask SQLite."""
-        return raw._connection is not None and raw._connection.in_transaction
+        if raw._connection is None:
+            return False
+        return raw._connection.in_transaction or getattr(raw, "begun", None) is not None
 
     def can_recover(self, raw: RawConnection) -> bool:
         """Say yes while it is open: an interrupted statement ends, and the thread goes on."""
@@ -192,6 +196,13 @@ class SQLiteDriver(CursorDriver):
         """Begin; *mode* tells when SQLite takes its locks."""
         statement = _begin_statement(options)
         is_deferred = statement in ("BEGIN", "BEGIN DEFERRED")
+        if is_deferred and hasattr(raw, "begun") and not self.in_transaction(raw):
+            # It takes no lock yet and has nothing to tell: the thread does it
+            # before what comes next, which will tell if it failed after all.
+            raw.begun = begun = Begun(partial(dialect.run, raw._conn, statement))
+            raw._tx.put_nowait((Reply(None), begun))
+            raw.is_fresh = True
+            return
         if not is_deferred:
             await _begin_turn(raw)
         try:

@@ -78,6 +78,11 @@ async def acquire(scene: Scene) -> None:
         pass
 
 
+async def rest(scene: Scene) -> None:
+    """Let the connection be idle for so long that the pool looks at it."""
+    await asyncio.sleep(0.05)
+
+
 async def hold(scene: Scene) -> None:
     """Let one task hold the only connection, and another wait behind the operation."""
     held = asyncio.Event()
@@ -312,7 +317,7 @@ OPERATIONS = [
     Operation("disconnect", disconnect),
     Operation("disconnect_forced", disconnect, {"force_rollback": True}),
     Operation("acquire_free", acquire, {"min_size": 0}),
-    Operation("acquire_pinged", acquire, {"pre_ping": True}),
+    Operation("acquire_pinged", acquire, {"pre_ping": True}, prepare=rest),
     Operation("acquire_busy", acquire, prepare=hold),
     Operation("fetch_one", fetch_one),
     Operation("fetch_all", fetch_all),

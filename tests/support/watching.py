@@ -111,8 +111,14 @@ class Leaks:
 
 async def look_at(ledger: Ledger, outside: Outside) -> list[str]:
     """Give the problems of *ledger*, once the rows can be seen."""
-    await settle(lambda: [p for p in ledger.problems(outside) if p.startswith(CANNOT_LOOK)])
-    return ledger.problems(outside)
+    found: list[str] = []
+
+    def look() -> list[str]:
+        found[:] = ledger.problems(outside)
+        return [problem for problem in found if problem.startswith(CANNOT_LOOK)]
+
+    await settle(look)
+    return found
 
 
 async def settle(look: Callable[[], list[str]], seconds: float = 2.0) -> list[str]:

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import enum
 import re
+from functools import lru_cache
 
 __all__ = ["Kind", "is_session_neutral", "kind_of", "returns_rows"]
 
@@ -79,6 +80,7 @@ _CALL = re.compile(r"([\w$.\"]+)\s*\(")
 _NEUTRAL_START = frozenset(("select", "insert", "update", "delete", "values"))
 
 
+@lru_cache(maxsize=1024)
 def is_session_neutral(sql: str) -> bool:
     """Tell whether *sql* is certain to leave the session as it was.
 

@@ -118,7 +118,8 @@ class Pool(Keeper):
             self._refuse_place()
         while True:
             slot = self._take_idle() or await self._wait(timeout)
-            if await self._is_ready(slot):
+            is_known = not slot.in_doubt and not self._has_hooks
+            if is_known or await self._is_ready(slot):
                 return slot
 
     def take_back(self, slot: Slot) -> asyncio.Task[Any] | None:

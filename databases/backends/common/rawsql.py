@@ -9,6 +9,7 @@ from __future__ import annotations
 import re
 from collections.abc import Collection, Iterable, Mapping, Sequence
 from dataclasses import dataclass
+from functools import lru_cache
 from typing import Any, Literal, NamedTuple
 
 from databases.errors import ParameterError
@@ -164,6 +165,7 @@ class ParsedSQL:
     syntax: Syntax
 
 
+@lru_cache(maxsize=1024)
 def parse(sql: str, syntax: Syntax) -> ParsedSQL:
     r"""Cut *sql* into literal text and ``:name`` parameters.
 

@@ -11,7 +11,7 @@ from typing import Any
 from databases.backends.common.driver import RawConnection
 from databases.importer import import_driver
 
-__all__ = ["Reply", "hop", "stop"]
+__all__ = ["Begun", "Reply", "hop", "stop"]
 
 _core: Any = import_driver("aiosqlite").core
 
@@ -40,12 +40,40 @@ class Reply:
             pass  # the loop is closed
 
 
+class Begun:
+    """A BEGIN that nobody waits for, and its failure for whoever comes next."""
+
+    __slots__ = ("_begin", "_error")
+
+    def __init__(self, begin: Callable[[], None]) -> None:
+        self._begin = begin
+        self._error: BaseException | None = None
+
+    def __call__(self) -> None:
+        """Begin; on the thread."""
+        try:
+            self._begin()
+        except BaseException as error:  # noqa: BLE001  # raised by `then`
+            self._error = error
+
+    def then(self, work: Callable[[], Any]) -> Any:
+        """Run *work* inside the transaction; on the thread."""
+        if self._error is not None:
+            raise self._error
+        return work()
+
+
 def hop(raw: RawConnection, function: Callable[..., Any], *args: Any) -> asyncio.Future[Any]:
     """Run *function* on the connection's thread; await what is returned."""
     if not raw._running:
         raise ValueError("Connection closed")
     future = asyncio.get_running_loop().create_future()
-    raw._tx.put_nowait((Reply(future), functools.partial(function, *args)))
+    work = functools.partial(function, *args)
+    begun: Begun | None = getattr(raw, "begun", None)
+    if begun is not None:
+        raw.begun = None
+        work = functools.partial(begun.then, work)
+    raw._tx.put_nowait((Reply(future), work))
     return future
 
 
