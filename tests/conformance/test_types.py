@@ -235,3 +235,23 @@ async def test_microseconds_are_kept(database: Database) -> None:
 
     assert row is not None
     assert dict(row) == {"moment": moment, "clock": moment.time()}
+
+
+class Undecided(sa.TypeDecorator[str]):
+    """A type that does not say ``cache_ok``."""
+
+    impl = sa.String(100)
+
+    def process_bind_param(self, value: str | None, dialect: sa.Dialect) -> str | None:
+        return value and f"<{value}>"
+
+
+async def test_a_type_that_says_nothing_of_caching_works_where_warnings_are_errors(
+    database: Database,
+) -> None:
+    column = sa.literal_column("'a'", Undecided())
+    bound = sa.bindparam("given", type_=Undecided())
+
+    query = sa.select(sa.literal("<b>").label("b")).where(column == "x").where(column != bound)
+
+    assert await database.fetch_all(query, {"given": "a"}) == []

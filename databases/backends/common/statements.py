@@ -15,6 +15,7 @@ from operator import itemgetter
 from typing import Any, NamedTuple
 
 from sqlalchemy.engine.interfaces import Dialect
+from sqlalchemy.exc import SAWarning
 from sqlalchemy.sql import ClauseElement, text
 from sqlalchemy.sql.ddl import ExecutableDDLElement
 from sqlalchemy.sql.sqltypes import NULLTYPE
@@ -138,7 +139,7 @@ class Statements:
             return texts, text_plan.name_count, _is_any
         if getattr(query, "_multi_values", None) or isinstance(query, ExecutableDDLElement):
             return None
-        cache_key = query._generate_cache_key()
+        cache_key = _cache_key_of(query)
         known = None if cache_key is None else self._plans.get((cache_key.key, tuple(values), True))
         sources = None if known is None else known.sources(cache_key.bindparams)
         return None if sources is None else (sources, len(values), _is_value)
@@ -202,7 +203,7 @@ class Statements:
         is_change = getattr(query, "is_insert", False) or getattr(query, "is_update", False)
         if values and is_change and _must_merge(query, values):
             query, values = query.values(**values), _NO_VALUES
-        cache_key = query._generate_cache_key()
+        cache_key = _cache_key_of(query)
         parameters = () if cache_key is None else cache_key.bindparams
         if cache_key is None or not self._size:
             self.misses += 1
@@ -340,6 +341,15 @@ def _is_value(type_: type) -> bool:
     )
 
 
+def _cache_key_of(query: Any) -> Any:
+    """Return SQLAlchemy's cache key of *query*, None where it has none."""
+    try:
+        return query._generate_cache_key()
+    except SAWarning:
+        # A type does not say whether it may be cached, and warnings are errors.
+        return None
+
+
 def _parameter_names(cache_key: Any) -> frozenset[str]:
     if cache_key is None:
         return frozenset()
@@ -353,7 +363,7 @@ def _must_merge(query: Any, values: Values) -> bool:
     they hold expressions, which are no arguments.
     """
     if query._values or query._multi_values or getattr(query, "_ordered_values", None):
-        names = _parameter_names(query._generate_cache_key())
+        names = _parameter_names(_cache_key_of(query))
         return not names.issuperset(values)
     return _has_expression(values)
 
