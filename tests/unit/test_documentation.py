@@ -224,3 +224,12 @@ def test_links_inside_the_documentation_lead_somewhere(path: Path) -> None:
     ]
 
     assert missing == []
+
+
+def test_every_page_is_in_the_navigation_of_the_site() -> None:
+    lines = (ROOT / "mkdocs.yml").read_text(encoding="utf-8").splitlines()
+    named = re.findall(r"(\S+\.md)$", "\n".join(lines[lines.index("nav:") :]), re.MULTILINE)
+
+    pages = sorted(str(path.relative_to(ROOT / "docs")) for path in PAGES[1:])
+
+    assert sorted(named) == pages
