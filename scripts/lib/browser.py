@@ -38,7 +38,7 @@ def find_or_install() -> str:
     if found is None:
         raise Failure(
             f"cannot open the site: none of {', '.join(NAMES)} is on the PATH; install one (on "
-            "Debian: apt-get install chromium), or leave the browser out with --no-browser"
+            "Debian: apt-get install chromium)"
         )
     return found
 
