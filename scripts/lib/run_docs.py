@@ -16,11 +16,12 @@ import re
 import sys
 import time
 from collections.abc import Sequence
+from concurrent.futures import ThreadPoolExecutor
 
 import browser
 import environment
 import site_walk
-from checkout import ROOT, Failure, call_main, run, run_quietly, say
+from checkout import ROOT, SCRIPTS, Failure, call_main, run, run_quietly, say
 from drivers import parse_urls
 from pytest_run import run_pytest
 from servers import Servers
@@ -41,9 +42,11 @@ def main(arguments: Sequence[str]) -> int:
     request = parser.parse_args(arguments)
 
     environment.enter(["dev", "docs"] if request.check else ["docs"], __file__, arguments)
-    zensical = environment.python_of(environment.MAIN).with_name("zensical")
+    python = environment.python_of(environment.MAIN)
+    zensical = python.with_name("zensical")
     if request.check:
         return _check(str(zensical))
+    run([python, SCRIPTS / "options_page.py"])
     return run([zensical, "serve", "--dev-addr", f"127.0.0.1:{request.port}"])
 
 
@@ -59,17 +62,19 @@ def _check(zensical: str) -> int:
         return _sum_up(passed, failed + 1, started)
     passed += 1
 
-    say("opening every page in Chromium")
-    report = site_walk.walk(ROOT / "site", program)
+    # Both wait for others much of the time.
+    with ThreadPoolExecutor(1) as threads:
+        say("opening every page in Chromium")
+        walk = threads.submit(site_walk.walk, ROOT / "site", program)
+        say("running the code of the pages")
+        ran, broken = _run_code()
+        report = walk.result()
     for problem in report.problems:
         print(problem, flush=True)
     say(f"{report.pages} pages, {report.links} links, {report.words} searches")
-    failed += len(report.problems)
-    passed += max(0, report.pages + report.words - len(report.problems))
-
-    say("running the code of the pages")
-    ran, broken = _run_code()
-    return _sum_up(passed + ran, failed + broken, started)
+    failed += broken + len(report.problems)
+    passed += ran + max(0, report.pages + report.words - len(report.problems))
+    return _sum_up(passed, failed, started)
 
 
 def _run_code() -> tuple[int, int]:

@@ -19,6 +19,7 @@ import asyncio
 import inspect
 import os
 import re
+import runpy
 import subprocess
 import sys
 import textwrap
@@ -30,7 +31,7 @@ from typing import Any
 
 import pytest
 
-from databases import Database
+from databases import Database, errors
 from tests.support.drivers import ENVIRONMENT_VARIABLE, load_drivers
 
 ROOT = Path(__file__).resolve().parents[2]
@@ -233,3 +234,16 @@ def test_every_page_is_in_the_navigation_of_the_site() -> None:
     pages = sorted(str(path.relative_to(ROOT / "docs")) for path in PAGES[1:])
 
     assert sorted(named) == pages
+
+
+def test_page_of_options_is_what_its_script_writes() -> None:
+    render = runpy.run_path(str(ROOT / "scripts" / "lib" / "options_page.py"))["render"]
+
+    page = (ROOT / "docs" / "options.md").read_text(encoding="utf-8")
+
+    assert page == render(), "run scripts/lib/options_page.py with the Python of the tests"
+
+
+@pytest.mark.parametrize("name", errors.__all__)
+def test_error_has_its_place_on_the_page_of_errors(name: str) -> None:
+    assert f"\n## {name}\n" in (ROOT / "docs" / "errors.md").read_text(encoding="utf-8")
