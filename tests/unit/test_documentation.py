@@ -247,3 +247,17 @@ def test_page_of_options_is_what_its_script_writes() -> None:
 @pytest.mark.parametrize("name", errors.__all__)
 def test_error_has_its_place_on_the_page_of_errors(name: str) -> None:
     assert f"\n## {name}\n" in (ROOT / "docs" / "errors.md").read_text(encoding="utf-8")
+
+
+MODULES = [
+    path
+    for path in sorted((ROOT / "databases").rglob("*.py"))
+    if path.name != "__init__.py" and path.parent.name not in ("dialects", "compilers")
+]
+
+
+@pytest.mark.parametrize("path", MODULES, ids=name_of)
+def test_module_has_its_line_on_the_page_of_the_architecture(path: Path) -> None:
+    page = (ROOT / "docs" / "architecture.md").read_text(encoding="utf-8")
+
+    assert re.search(rf"^\|.*`(\w+/)*{path.name}`.*\|", page, re.MULTILINE)
