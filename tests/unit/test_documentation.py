@@ -41,6 +41,9 @@ FENCE = re.compile(
     r"^(?P<indent> *)```(?P<language>[\w-]*)[^\n]*\n(?P<text>.*?)^(?P=indent)``` *$",
     re.MULTILINE | re.DOTALL,
 )
+PYTHON = ("python", "py", "python3")
+LANGUAGES = {*PYTHON, "ini", "json", "shell", "sql", "text", "toml", "yaml"}
+"""What a block may be: Python, which is run, or something that cannot be."""
 MARK = re.compile(r"<!-- (?P<kind>not run|file|server): (?P<value>.+?) -->\s*\Z")
 LINK = re.compile(r"(?<!!)\[[^\]]+\]\((?P<target>[^)\s]+)\)")
 
@@ -77,7 +80,7 @@ def read_blocks(path: Path) -> list[Block]:
     fences = list(FENCE.finditer(page))
     blocks = []
     for number, fence in enumerate(fences):
-        if fence["language"] not in ("python", "py", "python3"):
+        if fence["language"] not in PYTHON:
             continue
         mark = MARK.search(page, 0, fence.start())
         following = fences[number + 1] if number + 1 < len(fences) else None
@@ -211,6 +214,30 @@ def test_files_of_page_run_and_their_tests_pass(path: Path, tmp_path: Path) -> N
 def test_blocks_that_are_not_run_are_python() -> None:
     for block in BLOCKS:
         block.compile()
+
+
+@pytest.mark.parametrize("path", PAGES, ids=name_of)
+def test_every_block_of_page_is_known_to_these_tests(path: Path) -> None:
+    page = path.read_text(encoding="utf-8")
+    fences = list(FENCE.finditer(page))
+
+    # What is left of the page has no fence that FENCE did not understand.
+    assert not re.search(r"^\s*(```|~~~)", FENCE.sub("", page), re.MULTILINE)
+    for fence in fences:
+        assert fence["language"] in LANGUAGES, fence[0]
+    # Output that nobody compares is not shown as if it were.
+    unseen = [block for block in BLOCKS if block.path == path and block.kind in ("not run", "file")]
+    assert [block.where for block in unseen if block.output is not None] == []
+
+
+@pytest.mark.parametrize("path", PAGES, ids=name_of)
+def test_programs_that_page_runs_are_in_the_checkout(path: Path) -> None:
+    page = path.read_text(encoding="utf-8")
+    shell = "".join(each["text"] for each in FENCE.finditer(page) if each["language"] == "shell")
+
+    programs = re.findall(r"(?:scripts|examples|benchmarks)/[\w./-]+", shell)
+
+    assert [program for program in programs if not (ROOT / program).exists()] == []
 
 
 @pytest.mark.parametrize("path", [*PAGES, ROOT / "CHANGELOG.md"], ids=name_of)
