@@ -59,6 +59,7 @@ class Browser:
         self._count = 0
         self._session: str | None = None
         self._unread = b""
+        self._log = Path()
 
     def __enter__(self) -> Self:
         try:
@@ -82,7 +83,8 @@ class Browser:
         self._read, answers = os.pipe()
         for mine in (self._write, self._read):
             self._stack.callback(os.close, mine)
-        log = self._stack.enter_context((Path(folder) / "log").open("wb"))
+        self._log = Path(folder) / "log"
+        log = self._stack.enter_context(self._log.open("wb"))
         command = [
             self._program,
             *("--headless", "--remote-debugging-pipe", f"--user-data-dir={folder}/profile"),
@@ -160,11 +162,16 @@ class Browser:
                 raise Failure(f"cannot use the browser: no answer to {what} in {PATIENCE:.0f} s")
             received = os.read(self._read, 1 << 16)
             if not received:
-                raise Failure(f"cannot use the browser: {self._program} ended during {what}")
+                ended = f"cannot use the browser: {self._program} ended during {what}"
+                raise Failure(f"{ended}\n{self._last_words()}")
             self._unread += received
         message, _, self._unread = self._unread.partition(b"\0")
         answer: dict[str, Any] = json.loads(message)
         return answer
+
+    def _last_words(self) -> str:
+        lines = self._log.read_text("utf-8", errors="replace").splitlines()
+        return "\n".join(lines[-5:])
 
 
 def describe(details: dict[str, Any]) -> str:
