@@ -139,11 +139,10 @@ def shape_of(into: Any) -> Shape:
     Struct or pydantic model, ``tuple``, ``list``, or a callable that takes the
     record. Raises `RecordTypeError` for anything else.
     """
-    if isinstance(into, type) or typing.get_origin(into) is not None:
-        return _known_shape(into)
-    if callable(into):
-        return Shape(into)
-    raise _no_type(into)
+    if not callable(into):
+        raise _no_type(into)
+    is_type = isinstance(into, type) or typing.get_origin(into) is not None
+    return _known_shape(into) if is_type else Shape(into)
 
 
 @functools.lru_cache(maxsize=256)
