@@ -6,12 +6,13 @@ import asyncio
 import contextlib
 import sys
 from collections import deque
-from collections.abc import AsyncGenerator, Awaitable, Callable, Iterable, Mapping
+from collections.abc import AsyncGenerator, Awaitable, Callable, Iterable, Mapping, Sequence
 from contextlib import aclosing
+from functools import partial
 from types import TracebackType
 from typing import TYPE_CHECKING, Any
 
-from sqlalchemy import ClauseElement, ColumnElement
+from sqlalchemy import ClauseElement
 
 from databases.backends.common.backend import CommonConnection
 from databases.backends.common.statements import Query, as_clause
@@ -19,6 +20,7 @@ from databases.errors import ConnectionStateError, TransactionStateError
 from databases.events import logger
 from databases.interfaces import ConnectionBackend, DatabaseBackend, Record
 from databases.limits import limited, running_loop
+from databases.queries import Queries
 from databases.transactions import Run, RunState, Transaction, ancestors
 from databases.turns import Turn
 
@@ -33,7 +35,7 @@ else:
 __all__ = ["Connection"]
 
 
-class Connection:
+class Connection(Queries):
     """The connection of one task, or one that was handed to several.
 
     ``async with`` is counted: the driver's connection is acquired at the first
@@ -98,77 +100,27 @@ class Connection:
         await self._connection.release()
 
     async def _run(
-        self, timeout: float | None, verb: Callable[..., Awaitable[Any]], *args: Any
+        self, timeout: float | None, verb: str, query: Any, values: Any, *args: Any
     ) -> Any:
         """Enter, take the turn and run *verb*; quickly if there is nothing to wait for."""
+        backend = self._connection
+        run = getattr(backend, verb)
+        query = prepared(backend, query, values)
         if timeout is None and self._is_acquired and self._query_turn.take_now():
             self._connection_counter += 1
             try:
-                return await verb(*args)
+                return await run(query, *args)
             finally:
                 self._query_turn.give()
                 if self._leave():
                     await self._release()
         async with limited(timeout), self, self._query_turn:
-            return await verb(*args)
+            return await run(query, *args)
 
     # Queries
 
-    async def fetch_all(
-        self,
-        query: ClauseElement | str,
-        values: Mapping[str, Any] | None = None,
-        *,
-        timeout: float | None = None,
-    ) -> list[Record]:
-        """Return every row of *query*.
-
-        With *timeout* seconds passed, here and in the other verbs, the
-        statement is stopped on the server and ``TimeoutError`` raised.
-        """
-        backend = self._connection
-        records: list[Record] = await self._run(
-            timeout, backend.fetch_all, prepared(backend, query, values)
-        )
-        return records
-
-    async def fetch_one(
-        self,
-        query: ClauseElement | str,
-        values: Mapping[str, Any] | None = None,
-        *,
-        timeout: float | None = None,
-    ) -> Record | None:
-        """Return the first row of *query*, or None."""
-        backend = self._connection
-        record: Record | None = await self._run(
-            timeout, backend.fetch_one, prepared(backend, query, values)
-        )
-        return record
-
-    async def fetch_val(
-        self,
-        query: ClauseElement | str,
-        values: Mapping[str, Any] | None = None,
-        column: int | str | ColumnElement[Any] = 0,
-        *,
-        timeout: float | None = None,
-    ) -> Any:
-        """Return one value of the first row of *query*, or None."""
-        backend = self._connection
-        prepared_query = prepared(backend, query, values)
-        return await self._run(timeout, backend.fetch_val, prepared_query, column)
-
-    async def execute(
-        self,
-        query: ClauseElement | str,
-        values: Mapping[str, Any] | None = None,
-        *,
-        timeout: float | None = None,
-    ) -> Any:
-        """Run *query*; return its key, row count or value."""
-        backend = self._connection
-        return await self._run(timeout, backend.execute, prepared(backend, query, values))
+    def _runner(self, verb: str, timeout: float | None) -> Callable[..., Awaitable[Any]]:
+        return partial(self._run, timeout, verb)
 
     async def execute_many(
         self,
@@ -189,17 +141,9 @@ class Connection:
             else:
                 await backend.execute_many([as_clause(query, each) for each in rows])
 
-    async def iterate(
-        self,
-        query: ClauseElement | str,
-        values: Mapping[str, Any] | None = None,
-        *,
-        timeout: float | None = None,
-    ) -> AsyncGenerator[Record, None]:
-        """Yield the rows of *query* as the server sends them.
-
-        *timeout* is the longest wait for the next rows, in seconds.
-        """
+    async def _batches(
+        self, query: ClauseElement | str, values: Mapping[str, Any] | None, timeout: float | None
+    ) -> AsyncGenerator[Sequence[Record], None]:
         backend = self._connection
         async with self:
             if isinstance(backend, CommonConnection) and is_ours(backend, "iterate"):
@@ -212,13 +156,12 @@ class Connection:
                             batch = await anext(batches, None)
                         if batch is None:
                             break
-                        for record in batch:
-                            yield record
+                        yield batch
             else:
                 clause: Any = as_clause(query, values)
                 async with self.transaction():
                     async for record in backend.iterate(clause):
-                        yield record
+                        yield (record,)
 
     def transaction(self, *, force_rollback: bool = False, **kwargs: Any) -> Transaction:
         """Return a transaction on this connection; options as `Database.transaction`."""

@@ -6,12 +6,22 @@ import asyncio
 import sys
 import warnings
 import weakref
-from collections.abc import AsyncGenerator, Callable, Iterable, Iterator, Mapping, MutableMapping
+from collections.abc import (
+    AsyncGenerator,
+    Awaitable,
+    Callable,
+    Iterable,
+    Iterator,
+    Mapping,
+    MutableMapping,
+    Sequence,
+)
 from contextlib import aclosing, contextmanager
+from functools import partial
 from types import TracebackType
 from typing import Any, ClassVar
 
-from sqlalchemy import URL, ClauseElement, ColumnElement
+from sqlalchemy import URL, ClauseElement
 
 from databases.backends.common.direct import Direct
 from databases.backends.common.slots import PoolStats
@@ -21,6 +31,7 @@ from databases.events import CONNECT_EXTRA, DISCONNECT_EXTRA, LOG_EXTRA, logger
 from databases.importer import import_from_string
 from databases.interfaces import DatabaseBackend, Record
 from databases.limits import forks, limited
+from databases.queries import Queries
 from databases.transactions import _ACTIVE_TRANSACTIONS, Transaction, current_task
 from databases.urls import DatabaseURL
 
@@ -42,7 +53,7 @@ __all__ = [
 ]
 
 
-class Database:
+class Database(Queries):
     """One database: connects once, then serves any number of tasks.
 
     *url* and *options* are described on the connections page; options given
@@ -203,73 +214,6 @@ class Database:
 
     # Queries
 
-    async def fetch_all(
-        self,
-        query: ClauseElement | str,
-        values: Mapping[str, Any] | None = None,
-        *,
-        timeout: float | None = None,
-    ) -> list[Record]:
-        """Return every row of *query*.
-
-        *query* is a SQLAlchemy Core expression, or a string whose ``:name``
-        parameters *values* fills. With *timeout* seconds passed, here and in
-        the other verbs, the statement is stopped on the server and
-        ``TimeoutError`` raised.
-        """
-        runner = None if timeout is not None else self._runner("fetch_all")
-        if runner is not None:
-            return await runner.fetch_all(query, values)
-        async with limited(timeout), self.connection() as connection:
-            return await connection.fetch_all(query, values)
-
-    async def fetch_one(
-        self,
-        query: ClauseElement | str,
-        values: Mapping[str, Any] | None = None,
-        *,
-        timeout: float | None = None,
-    ) -> Record | None:
-        """Return the first row of *query*, or None."""
-        runner = None if timeout is not None else self._runner("fetch_one")
-        if runner is not None:
-            record: Record | None = await runner.fetch_one(query, values)
-            return record
-        async with limited(timeout), self.connection() as connection:
-            return await connection.fetch_one(query, values)
-
-    async def fetch_val(
-        self,
-        query: ClauseElement | str,
-        values: Mapping[str, Any] | None = None,
-        column: int | str | ColumnElement[Any] = 0,
-        *,
-        timeout: float | None = None,
-    ) -> Any:
-        """Return one value of the first row of *query*, or None.
-
-        *column* is a position, a name or a SQLAlchemy column.
-        """
-        runner = None if timeout is not None else self._runner("fetch_val")
-        if runner is not None:
-            return await runner.fetch_val(query, values, column)
-        async with limited(timeout), self.connection() as connection:
-            return await connection.fetch_val(query, values, column)
-
-    async def execute(
-        self,
-        query: ClauseElement | str,
-        values: Mapping[str, Any] | None = None,
-        *,
-        timeout: float | None = None,
-    ) -> Any:
-        """Run *query*; return its key, row count or value (see the queries page)."""
-        runner = None if timeout is not None else self._runner("execute")
-        if runner is not None:
-            return await runner.execute(query, values)
-        async with limited(timeout), self.connection() as connection:
-            return await connection.execute(query, values)
-
     async def execute_many(
         self,
         query: ClauseElement | str,
@@ -281,19 +225,9 @@ class Database:
         async with limited(timeout), self.connection() as connection:
             await connection.execute_many(query, values)
 
-    async def iterate(
-        self,
-        query: ClauseElement | str,
-        values: Mapping[str, Any] | None = None,
-        *,
-        timeout: float | None = None,
-    ) -> AsyncGenerator[Record, None]:
-        """Yield the rows of *query* as the server sends them.
-
-        Outside a transaction the rows come over a connection of their own, so
-        that what the loop's body writes is committed on its own. *timeout* is
-        the longest wait for the next rows, in seconds.
-        """
+    async def _batches(
+        self, query: ClauseElement | str, values: Mapping[str, Any] | None, timeout: float | None
+    ) -> AsyncGenerator[Sequence[Record], None]:
         task = asyncio.current_task()
         is_alone = (
             self._global_connection is None
@@ -310,9 +244,14 @@ class Database:
         sources = self._streams.setdefault(task, [])
         sources.append(source)
         try:
-            async with aclosing(source.iterate(query, values, timeout=timeout)) as records:
-                async for record in records:
-                    yield record
+            if getattr(source.iterate, "__func__", None) is Queries.iterate:
+                async with aclosing(source._batches(query, values, timeout)) as batches:
+                    async for batch in batches:
+                        yield batch
+            else:  # replaced by a program
+                async with aclosing(source.iterate(query, values, timeout=timeout)) as records:
+                    async for record in records:
+                        yield (record,)
         finally:
             sources.remove(source)
             if not sources:
@@ -336,23 +275,37 @@ class Database:
         needs_own = driver is None or driver.streams_in_transaction or not driver.interleaves
         return not needs_own or self.pool_stats().max_size == 1
 
-    def _runner(self, verb: str) -> Direct | Connection | None:
-        """Return what runs a query quickest, None where `connection` has to be asked."""
-        if self._global_connection is not None or type(self).connection is not _connection:
-            return None
+    def _runner(self, verb: str, timeout: float | None) -> Callable[..., Awaitable[Any]]:
+        # Quickest where `connection` has not to be asked.
+        if (
+            timeout is not None
+            or self._global_connection is not None
+            or type(self).connection is not _connection
+        ):
+            return partial(self._run_entered, verb, timeout)
         if self._connection_map or self._streams:
             task: Any = asyncio.current_task()
             own = self._connection_map.get(task)
             if own is not None:
-                return own
+                # Its method would do no more than this, in one more frame.
+                if getattr(type(own), verb) is getattr(Queries, verb):
+                    return own._runner(verb, None)
+                return getattr(own, verb)  # type: ignore[no-any-return]
             if task in self._streams:
-                return None
+                return partial(self._run_entered, verb, None)
         backend: Any = self._backend
         try:
             find: Callable[[str], Direct | None] = backend.direct
         except AttributeError:  # a third party's
-            return None
-        return find(verb)
+            return partial(self._run_entered, verb, None)
+        direct = find(verb)
+        if direct is None:
+            return partial(self._run_entered, verb, None)
+        return getattr(direct, verb)  # type: ignore[no-any-return]
+
+    async def _run_entered(self, verb: str, timeout: float | None, *args: Any) -> Any:
+        async with limited(timeout), self.connection() as connection:
+            return await getattr(connection, verb)(*args)
 
     # Connections and transactions
 

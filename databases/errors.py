@@ -10,6 +10,7 @@
         ├── ConnectionStateError (AssertionError)
         ├── TransactionStateError (AssertionError)
         ├── ParameterError (ValueError)
+        ├── RecordTypeError (TypeError)
         └── PoolTimeoutError (TimeoutError, asyncio.TimeoutError)
 
 Some are ``AssertionError`` as well, because programs have caught them by that
@@ -30,6 +31,7 @@ __all__ = [
     "NotConnectedError",
     "ParameterError",
     "PoolTimeoutError",
+    "RecordTypeError",
     "TransactionStateError",
 ]
 
@@ -64,6 +66,10 @@ class TransactionStateError(InterfaceError, AssertionError):
 
 class ParameterError(InterfaceError, ValueError):
     """Parameters that a query names and was not given, or the reverse."""
+
+
+class RecordTypeError(InterfaceError, TypeError):
+    """Rows that cannot become objects of a type: columns and fields differ, or it is none."""
 
 
 if sys.version_info >= (3, 11):

@@ -5,7 +5,7 @@ from __future__ import annotations
 import asyncio
 import pathlib
 from collections.abc import AsyncIterator
-from typing import Any
+from typing import Any, NamedTuple, TypedDict
 from unittest import mock
 
 import pytest
@@ -16,6 +16,7 @@ from sqlalchemy.sql.dml import Insert, Update
 from sqlalchemy.sql.elements import TextClause
 
 from databases import Database, core
+from databases.errors import RecordTypeError
 from databases.interfaces import ConnectionBackend, DatabaseBackend, Record, TransactionBackend
 from tests.compat.third_party import PATH, SCHEME, ThreadBackend, ThreadConnection
 from tests.support.tables import Mood, notes, typed
@@ -181,6 +182,36 @@ async def test_rows_of_any_kind_reach_the_caller_untouched(connected: Database) 
 
     with mock.patch.object(ThreadConnection, "fetch_one", mock.AsyncMock(return_value=rows[0])):
         assert await connected.fetch_one(BY_ID) is rows[0]
+
+
+async def test_records_of_the_backend_become_typed(connected: Database) -> None:
+    class Note(NamedTuple):
+        text: str
+        id: int
+        completed: bool | None
+
+    expected = [Note("one", 1, None), Note("two", 2, None)]
+
+    assert await connected.fetch_all(BY_ID, into=Note) == expected
+    assert await connected.fetch_one(BY_ID, into=Note) == expected[0]
+    assert [note async for note in connected.iterate(BY_ID, into=Note)] == expected
+    assert await connected.fetch_column(BY_ID, column="text") == ["one", "two"]
+
+
+async def test_rows_of_any_kind_become_typed_if_they_have_names(connected: Database) -> None:
+    class Pair(TypedDict):
+        a: int
+        b: int
+
+    rows = [{"a": 1, "b": 2}, {"b": 4, "a": 3}]
+    with mock.patch.object(ThreadConnection, "fetch_all", mock.AsyncMock(return_value=rows)):
+        assert await connected.fetch_all(BY_ID, into=Pair) == [{"a": 1, "b": 2}, {"a": 3, "b": 4}]
+        assert await connected.fetch_all(BY_ID, into=tuple) == [(1, 2), (4, 3)]
+
+    with mock.patch.object(ThreadConnection, "fetch_all", mock.AsyncMock(return_value=[(1, 2)])):
+        with pytest.raises(RecordTypeError, match="tuple.*it has no column names"):
+            await connected.fetch_all(BY_ID, into=Pair)
+        assert await connected.fetch_all(BY_ID, into=lambda row: row[1]) == [2]
 
 
 async def test_iterate_passes_the_rows_on(connected: Database) -> None:

@@ -83,8 +83,8 @@ async def records(record: Record) -> dict[str, Any]:
 
 
 async def mistakes(database: Database) -> None:
-    await database.fetch_all(1)  # type: ignore[arg-type]  # no query
-    await database.fetch_all("SELECT 1", [1])  # type: ignore[arg-type]  # no mapping
+    await database.fetch_all(1)  # type: ignore[call-overload]  # no query
+    await database.fetch_all("SELECT 1", [1])  # type: ignore[call-overload]  # no mapping
     await database.execute_many("SELECT 1", {"n": 1})  # type: ignore[dict-item]  # no list
     await database.fetch_val("SELECT 1", column=1.5)  # type: ignore[arg-type]  # no column
     await database.fetch_everything("SELECT 1")  # type: ignore[attr-defined]  # no such verb

@@ -37,6 +37,7 @@ def test_every_error_survives_pickling(kind: type[Exception]) -> None:
         (errors.ConnectionStateError, AssertionError),
         (errors.TransactionStateError, AssertionError),
         (errors.ParameterError, ValueError),
+        (errors.RecordTypeError, TypeError),
         (errors.PoolTimeoutError, TimeoutError),
         (errors.PoolTimeoutError, asyncio.TimeoutError),
     ],
