@@ -6,7 +6,15 @@ import asyncio
 import sys
 import warnings
 import weakref
-from collections.abc import AsyncGenerator, Callable, Iterable, Iterator, Mapping, MutableMapping
+from collections.abc import (
+    AsyncGenerator,
+    AsyncIterable,
+    Callable,
+    Iterable,
+    Iterator,
+    Mapping,
+    MutableMapping,
+)
 from contextlib import aclosing, contextmanager
 from types import TracebackType
 from typing import Any, ClassVar
@@ -15,6 +23,7 @@ from sqlalchemy import URL, ClauseElement, ColumnElement
 
 from databases.backends.common.direct import Direct
 from databases.backends.common.slots import PoolStats
+from databases.backends.common.statements import CacheStats
 from databases.connection import Connection, is_ours
 from databases.errors import ConfigurationError, InterfaceError
 from databases.events import CONNECT_EXTRA, DISCONNECT_EXTRA, LOG_EXTRA, logger
@@ -201,6 +210,12 @@ class Database:
         stats: PoolStats = pool.stats()
         return stats
 
+    def cache_stats(self) -> CacheStats:
+        """Return how well the statements of the queries are remembered."""
+        find: Any = getattr(self._backend, "cache_stats", None)
+        stats: CacheStats = CacheStats(0, 0, 0, 0) if find is None else find()
+        return stats
+
     # Queries
 
     async def fetch_all(
@@ -273,11 +288,15 @@ class Database:
     async def execute_many(
         self,
         query: ClauseElement | str,
-        values: Iterable[Mapping[str, Any]] | None,
+        values: Iterable[Mapping[str, Any]] | AsyncIterable[Mapping[str, Any]] | None,
         *,
         timeout: float | None = None,
     ) -> None:
-        """Run *query* once per row of *values*, all or none of them."""
+        """Run *query* once per row of *values*, all or none of them.
+
+        *values* may be asynchronous, a generator for example. Rows are taken
+        from it as they are sent, so that memory does not grow with them.
+        """
         async with limited(timeout), self.connection() as connection:
             await connection.execute_many(query, values)
 
