@@ -6,7 +6,16 @@ import asyncio
 import contextlib
 import sys
 from collections import deque
-from collections.abc import AsyncGenerator, Awaitable, Callable, Iterable, Mapping, Sequence
+from collections.abc import (
+    AsyncGenerator,
+    AsyncIterable,
+    Awaitable,
+    Callable,
+    Iterable,
+    Mapping,
+    Sequence,
+    Sized,
+)
 from contextlib import aclosing
 from functools import partial
 from types import TracebackType
@@ -15,6 +24,7 @@ from typing import TYPE_CHECKING, Any
 from sqlalchemy import ClauseElement
 
 from databases.backends.common.backend import CommonConnection
+from databases.backends.common.bulk import chunks_of
 from databases.backends.common.statements import Query, as_clause
 from databases.errors import ConnectionStateError, TransactionStateError
 from databases.events import logger
@@ -125,21 +135,42 @@ class Connection(Queries):
     async def execute_many(
         self,
         query: ClauseElement | str,
-        values: Iterable[Mapping[str, Any]] | None,
+        values: Iterable[Mapping[str, Any]] | AsyncIterable[Mapping[str, Any]] | None,
         *,
         timeout: float | None = None,
     ) -> None:
-        """Run *query* once per row of *values*, all or none."""
-        rows = list(values or ())
-        if not rows:
+        """Run *query* once per row of *values*, all or none.
+
+        *values* may be asynchronous, a generator for example. Rows are taken
+        from it as they are sent, so that memory does not grow with them.
+        """
+        if values is None or (isinstance(values, Sized) and not values):
             return
+        async with limited(timeout), self:
+            if isinstance(values, AsyncIterable):
+                await self._execute_chunks(query, values)
+            else:
+                await self._execute_rows(query, values)
+
+    async def _execute_rows(
+        self, query: ClauseElement | str, rows: Iterable[Mapping[str, Any]]
+    ) -> None:
         backend = self._connection
-        async with limited(timeout), self, self._query_turn:
+        async with self._query_turn:
             if is_ours(backend, "execute_many"):
                 with_rows: Any = backend.execute_many  # ours takes rows
                 await with_rows(query, rows)
-            else:
-                await backend.execute_many([as_clause(query, each) for each in rows])
+            elif clauses := [as_clause(query, each) for each in rows]:
+                await backend.execute_many(clauses)
+
+    async def _execute_chunks(
+        self, query: ClauseElement | str, rows: AsyncIterable[Mapping[str, Any]]
+    ) -> None:
+        # No turn is held while a row is awaited: it may come from a query on
+        # this very connection.
+        async with aclosing(chunks_of(rows)) as chunks, self.transaction():
+            async for chunk in chunks:
+                await self._execute_rows(query, chunk)
 
     async def _batches(
         self, query: ClauseElement | str, values: Mapping[str, Any] | None, timeout: float | None

@@ -8,6 +8,7 @@ import warnings
 import weakref
 from collections.abc import (
     AsyncGenerator,
+    AsyncIterable,
     Awaitable,
     Callable,
     Iterable,
@@ -25,6 +26,7 @@ from sqlalchemy import URL, ClauseElement
 
 from databases.backends.common.direct import Direct
 from databases.backends.common.slots import PoolStats
+from databases.backends.common.statements import CacheStats
 from databases.connection import Connection, is_ours
 from databases.errors import ConfigurationError, InterfaceError
 from databases.events import CONNECT_EXTRA, DISCONNECT_EXTRA, LOG_EXTRA, logger
@@ -212,16 +214,26 @@ class Database(Queries):
         stats: PoolStats = pool.stats()
         return stats
 
+    def cache_stats(self) -> CacheStats:
+        """Return how well the statements of the queries are remembered."""
+        find: Any = getattr(self._backend, "cache_stats", None)
+        stats: CacheStats = CacheStats(0, 0, 0, 0) if find is None else find()
+        return stats
+
     # Queries
 
     async def execute_many(
         self,
         query: ClauseElement | str,
-        values: Iterable[Mapping[str, Any]] | None,
+        values: Iterable[Mapping[str, Any]] | AsyncIterable[Mapping[str, Any]] | None,
         *,
         timeout: float | None = None,
     ) -> None:
-        """Run *query* once per row of *values*, all or none of them."""
+        """Run *query* once per row of *values*, all or none of them.
+
+        *values* may be asynchronous, a generator for example. Rows are taken
+        from it as they are sent, so that memory does not grow with them.
+        """
         async with limited(timeout), self.connection() as connection:
             await connection.execute_many(query, values)
 

@@ -2,7 +2,15 @@
 
 from __future__ import annotations
 
-from collections.abc import AsyncGenerator, Awaitable, Callable, Iterable, Mapping, Sequence
+from collections.abc import (
+    AsyncGenerator,
+    AsyncIterable,
+    Awaitable,
+    Callable,
+    Iterable,
+    Mapping,
+    Sequence,
+)
 from contextlib import aclosing
 from typing import Any, TypeVar, overload
 
@@ -161,11 +169,15 @@ class Queries:
     async def execute_many(
         self,
         query: ClauseElement | str,
-        values: Iterable[Mapping[str, Any]] | None,
+        values: Iterable[Mapping[str, Any]] | AsyncIterable[Mapping[str, Any]] | None,
         *,
         timeout: float | None = None,
     ) -> None:
-        """Run *query* once per row of *values*, all or none of them."""
+        """Run *query* once per row of *values*, all or none of them.
+
+        *values* may be asynchronous, a generator for example. Rows are taken
+        from it as they are sent, so that memory does not grow with them.
+        """
         raise NotImplementedError
 
     @overload

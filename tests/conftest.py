@@ -5,6 +5,7 @@ from __future__ import annotations
 import contextlib
 import dataclasses
 import itertools
+import os
 import pathlib
 import signal
 from collections.abc import AsyncIterator, Callable, Iterator
@@ -15,6 +16,7 @@ import pytest
 import pytest_asyncio
 
 import databases
+from databases.backends.common.statements import Statements
 from tests.support.checks import checked_out, describe, eventually_none, other_tasks
 from tests.support.drivers import NO_SERVERS, DriverCase, load_drivers, skip_reason
 from tests.support.outside import Outside, make_outside
@@ -60,7 +62,12 @@ class Outsides:
 
 
 def pytest_configure(config: pytest.Config) -> None:
-    """Register the markers that skip by capability."""
+    """Register the markers that skip by capability; size the cache of statements.
+
+    TEST_QUERY_CACHE_SIZE=0 runs everything with the cache switched off.
+    """
+    if size := os.environ.get("TEST_QUERY_CACHE_SIZE"):
+        Statements.usual_size = int(size)
     config.addinivalue_line("markers", "requires(*capabilities): skip where a driver lacks one")
     config.addinivalue_line("markers", "lacks(*capabilities): skip where a driver has one")
 

@@ -11,7 +11,12 @@ from typing import Any
 
 from sqlalchemy.engine.interfaces import Dialect
 
-from databases.backends.common.backend import CommonBackend, CommonConnection, CommonTransaction
+from databases.backends.common.backend import (
+    CommonBackend,
+    CommonConnection,
+    CommonTransaction,
+    statements_of,
+)
 from databases.backends.common.cursors import CursorDriver, names_of
 from databases.backends.common.driver import (
     Arguments,
@@ -373,6 +378,9 @@ class SQLiteBackend(CommonBackend):
             self._own_pool = SQLitePool(self._database_url, **self._options)
         self._idle_pool = self._own_pool
         self._own_pool = self._pool = self._idle_pool.fresh()
+        statements_of(self._dialect, self.connection_class).resize(
+            self._own_pool._options.query_cache_size
+        )
         try:
             await self._own_pool.open()
         except BaseException:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import AsyncIterator, Iterable, Iterator
 from typing import Any
 
 import pytest
@@ -203,3 +204,78 @@ async def test_nulls_and_values_may_alternate(database: Database, outside: Outsi
     await database.execute_many("INSERT INTO notes (text) VALUES (:text)", rows)
 
     assert [text for (text,) in outside.rows(sa.select(notes.c.text))].count(None) == 4
+
+
+def _accounts(count: int) -> Iterator[dict[str, int]]:
+    return ({"id": number, "balance": number % 7} for number in range(count))
+
+
+async def _coming(rows: Iterable[dict[str, Any]]) -> AsyncIterator[dict[str, Any]]:
+    for row in rows:
+        yield row
+
+
+@pytest.mark.parametrize("is_async", [False, True], ids=["sync", "async"])
+async def test_rows_from_a_generator(database: Database, outside: Outside, is_async: bool) -> None:
+    rows = _coming(_accounts(2500)) if is_async else _accounts(2500)
+
+    await database.execute_many(accounts.insert(), rows)
+
+    assert outside.count(accounts) == 2500
+
+
+@pytest.mark.parametrize("is_async", [False, True], ids=["sync", "async"])
+async def test_a_generator_without_rows_does_nothing(
+    database: Database, outside: Outside, is_async: bool
+) -> None:
+    await database.execute_many(notes.insert(), _coming(()) if is_async else iter(()))
+
+    assert outside.count(notes) == 0
+
+
+@pytest.mark.parametrize("is_async", [False, True], ids=["sync", "async"])
+async def test_a_generator_that_fails_leaves_none_behind(
+    database: Database, outside: Outside, is_async: bool
+) -> None:
+    def rows() -> Iterator[dict[str, int]]:
+        yield from _accounts(2500)
+        raise LookupError("no more")
+
+    with pytest.raises(LookupError):
+        await database.execute_many(accounts.insert(), _coming(rows()) if is_async else rows())
+
+    assert outside.count(accounts) == 0
+    assert await database.fetch_val("SELECT COUNT(*) FROM accounts") == 0
+
+
+async def test_a_bad_row_late_in_a_generator_leaves_none_behind(
+    database: Database, outside: Outside, driver: DriverCase
+) -> None:
+    rows = [*_accounts(2500), {"id": 1, "balance": 0}]
+
+    with pytest.raises(driver.integrity_error):
+        await database.execute_many(accounts.insert(), _coming(rows))
+
+    assert outside.count(accounts) == 0
+
+
+async def test_rows_from_a_query_on_the_same_connection(
+    database: Database, outside: Outside
+) -> None:
+    await database.execute_many(accounts.insert(), _accounts(2500))
+    read = database.iterate(accounts.select().where(accounts.c.id < 10_000))
+    shifted = ({"id": row["id"] + 10_000, "balance": row["balance"]} async for row in read)
+
+    await database.execute_many(accounts.insert(), shifted)
+
+    assert outside.count(accounts) == 5000
+
+
+async def test_rows_from_a_generator_inside_a_transaction(
+    database: Database, outside: Outside
+) -> None:
+    async with database.transaction(force_rollback=True):
+        await database.execute_many(accounts.insert(), _coming(_accounts(2500)))
+        assert await database.fetch_val("SELECT COUNT(*) FROM accounts") == 2500
+
+    assert outside.count(accounts) == 0

@@ -58,6 +58,8 @@ async def every_kind_of_values(
     await database.execute_many("SELECT :n", [{"n": 1}, {"n": None}])
     await database.execute_many("SELECT :n", rows)
     await database.execute_many("SELECT :n", values=[])
+    await database.execute_many("SELECT :n", ({"n": n} for n in range(3)))
+    await database.execute_many("SELECT :n", ({"n": row[0]} async for row in database.iterate("")))
 
 
 async def columns_of_fetch_val(database: Database) -> None:

@@ -77,6 +77,8 @@ async def databases() -> None:
     assert_type(Database.SUPPORTED_BACKENDS, dict[str, str])
     await database.connect()
     await database.disconnect()
+    cache = database.cache_stats()
+    assert_type(cache.hits, int)
     stats = database.pool_stats()
     assert_type(stats.size, int)
     assert_type(stats.idle, int)

@@ -22,7 +22,7 @@ from databases.backends.common.options import OptionTable, given_options, split_
 from databases.backends.common.plans import BoundStatement
 from databases.backends.common.pool import Pool
 from databases.backends.common.records import Layout
-from databases.backends.common.statements import Query, Statements
+from databases.backends.common.statements import CacheStats, Query, Statements
 from databases.backends.common.streams import BATCH_SIZE, OpenStream
 from databases.errors import (
     ConnectionStateError,
@@ -76,6 +76,10 @@ class CommonBackend(DatabaseBackend):
         statements_of(self._dialect, self.connection_class).resize(options.query_cache_size)
         await pool.start()
         self._pool = pool
+
+    def cache_stats(self) -> CacheStats:
+        """Return how well statements are remembered."""
+        return statements_of(self._dialect, self.connection_class).stats()
 
     def _opener(self, arguments: Mapping[str, Any], options: Any) -> Any:
         url = self._database_url

@@ -58,8 +58,8 @@ class PoolOptions:
     """Seconds after which the log says who still holds a connection; None never does."""
     debug: bool = False
     """Whether it also says where the connection was acquired."""
-    query_cache_size: int = 512
-    """Statements whose text is remembered, per database."""
+    query_cache_size: int | None = None
+    """Statements whose text is remembered, per database; None: as many as is usual."""
     reset: Literal["auto", "always"] | Hook = "auto"
     """When session state is forgotten, or what forgets it (asyncpg)."""
     on_connect: Hook | None = None

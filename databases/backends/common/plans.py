@@ -161,7 +161,8 @@ class CorePlan:
 
     def sources(self, parameters: Sequence[BindParameter[Any]]) -> list[Source] | None:
         """Return where each argument of many rows comes from, None where it is not so simple."""
-        if not self._is_simple or not self._quick:
+        # Without a value of the row's own, it may be another expression that was compiled.
+        if not self._is_simple or not any(step.given for step in self._steps):
             return None
         sources = []
         for given, position, key, constant, processor in self._quick:

@@ -9,10 +9,11 @@ from __future__ import annotations
 
 from collections import OrderedDict
 from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
+from dataclasses import dataclass
 from itertools import groupby
 from logging import DEBUG
 from operator import itemgetter
-from typing import Any, NamedTuple
+from typing import Any, ClassVar, NamedTuple
 
 from sqlalchemy.engine.interfaces import Dialect
 from sqlalchemy.exc import SAWarning
@@ -33,7 +34,7 @@ from databases.backends.common.plans import (
 from databases.errors import ParameterError
 from databases.events import log_query, logger
 
-__all__ = ["Query", "Statements", "as_clause"]
+__all__ = ["CacheStats", "Query", "Statements", "as_clause"]
 
 Values = Mapping[str, Any]
 _NO_VALUES: Values = {}
@@ -48,8 +49,24 @@ class Query(NamedTuple):
     values: Any = None
 
 
+@dataclass(frozen=True, slots=True)
+class CacheStats:
+    """How well the statements of a database are remembered, since it was made."""
+
+    hits: int
+    """Queries whose text was there."""
+    misses: int
+    """Queries that had to be read or compiled."""
+    size: int
+    """Statements that are remembered: strings and expressions."""
+    max_size: int
+    """Most strings, and most expressions, that are remembered; 0: none."""
+
+
 class Statements:
     """The statements of one backend: bound, and remembered while they are in use."""
+
+    usual_size: ClassVar[int] = 512
 
     def __init__(
         self,
@@ -57,13 +74,13 @@ class Statements:
         *,
         style: rawsql.Style,
         syntax: rawsql.Syntax,
-        cache_size: int = 512,
+        cache_size: int | None = None,
         returns_key: bool = True,
     ) -> None:
         self._dialect = dialect
         self._style: rawsql.Style = style
         self._syntax = syntax
-        self._size = cache_size
+        self._size = self.usual_size if cache_size is None else cache_size
         self._returns_key = returns_key
         # Given an empty sequence, the others would unescape ``%%``.
         self._no_args: Sequence[Any] | None = None if style == "format" else ()
@@ -73,12 +90,17 @@ class Statements:
         self.hits = 0
         self.misses = 0
 
-    def resize(self, size: int) -> None:
+    def resize(self, size: int | None) -> None:
         """Remember at most *size* strings and *size* expressions; 0 remembers none."""
-        self._size = size
+        self._size = self.usual_size if size is None else size
         for cache in (self._strings, self._plans):
-            while len(cache) > size:
+            while len(cache) > self._size:
                 cache.popitem(last=False)
+
+    def stats(self) -> CacheStats:
+        """Return how often a statement was remembered, and how many are."""
+        size = len(self._strings) + len(self._plans)
+        return CacheStats(self.hits, self.misses, size, self._size)
 
     def bind(self, query: Any, values: Values | None = None) -> BoundStatement:
         """Return *query* with *values*, ready for the driver.
@@ -110,7 +132,7 @@ class Statements:
             first = self._bind_row(query, chunk[0])
             if logger.isEnabledFor(DEBUG):
                 log_query(first.sql, first.args)
-            bulk = self._bulk_of(query, chunk[0])
+            bulk = self._bulk_of(query, chunk[0], first.plan.core)
             args = None if bulk is None else arguments_of(chunk, *bulk)
             if args is not None:
                 yield first, args
@@ -127,21 +149,22 @@ class Statements:
         return self._bind_core(query, values, many=True)
 
     def _bulk_of(
-        self, query: Any, values: Values
+        self, query: Any, values: Values, plan: CorePlan | None
     ) -> tuple[Sequence[Source], int, Callable[[type], bool]] | None:
         """Return how rows like *values* are bound by column, or None where they cannot be."""
         if isinstance(query, str):
-            text_plan = self._strings.get(query)
-            if text_plan is None or not text_plan.simple_order:
-                return None
+            text_plan = self._strings.get(query) or self._string_plan(query)
             names = text_plan.simple_order
+            if not names:
+                return None
             texts = [Source(name, None, self._convert, _PLAIN_TYPES) for name in names]
             return texts, text_plan.name_count, _is_any
         if getattr(query, "_multi_values", None) or isinstance(query, ExecutableDDLElement):
             return None
         cache_key = _cache_key_of(query)
-        known = None if cache_key is None else self._plans.get((cache_key.key, tuple(values), True))
-        sources = None if known is None else known.sources(cache_key.bindparams)
+        if plan is None or cache_key is None:
+            return None
+        sources = plan.sources(cache_key.bindparams)
         return None if sources is None else (sources, len(values), _is_value)
 
     # Strings
