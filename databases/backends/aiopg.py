@@ -110,8 +110,11 @@ class AiopgDriver(CursorDriver):
         return int(raw.raw.fileno())
 
     def is_usable(self, raw: RawConnection) -> bool:
-        """Tell whether psycopg2 thinks that it is open."""
-        return not raw.closed
+        """Tell whether it is open as far as psycopg2 knows: it may have read the last words."""
+        if raw.closed:
+            return False
+        notices = raw.raw.notices
+        return not (notices and notices[-1].startswith("FATAL"))
 
     def in_transaction(self, raw: RawConnection) -> bool:
         """Ask libpq: active, in a transaction, or in a failed one."""

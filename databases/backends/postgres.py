@@ -32,6 +32,7 @@ __all__ = ["PostgresBackend", "PostgresConnection", "PostgresTransaction", "Reco
 
 asyncpg: Any = import_driver("asyncpg")
 
+_NOT_SENT = "cannot switch to state"
 # Only these say for certain how many rows they touched.
 _COUNTED = ("INSERT", "UPDATE", "DELETE", "MERGE")
 
@@ -95,6 +96,13 @@ class AsyncpgDriver:
     def is_clean(self, error: BaseException) -> bool:
         """Errors leave asyncpg's protocol in step; time-outs cancel, as cancellation does."""
         return isinstance(error, Exception) and not isinstance(error, (TimeoutError, OSError))
+
+    def is_unsent(self, error: BaseException) -> bool:
+        """Say yes where asyncpg has read the server's last words, and not yet the end.
+
+        It tells nobody but whoever comes next, before anything is sent.
+        """
+        return isinstance(error, asyncpg.InternalClientError) and str(error).startswith(_NOT_SENT)
 
     def lost_transaction(self, raw: RawConnection, error: BaseException) -> bool:
         """Say no: a failed statement leaves it open, though only undoing it works."""

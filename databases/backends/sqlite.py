@@ -127,6 +127,10 @@ class SQLiteDriver(CursorDriver):
         """Errors leave the connection as it was."""
         return isinstance(error, Exception)
 
+    def is_unsent(self, error: BaseException) -> bool:
+        """Say no: nobody ends a connection from outside."""
+        return False
+
     def lost_transaction(self, raw: RawConnection, error: BaseException) -> bool:
         """Ask SQLite: some errors, such as a full disk, end the whole transaction."""
         return not self.in_transaction(raw)

@@ -269,6 +269,34 @@ async def test_pre_ping_can_be_asked_for(make_database: MakeDatabase) -> None:
             assert await database.fetch_val("SELECT :n + 0", {"n": number}) == number
 
 
+async def test_pre_ping_pings_at_every_loan(
+    make_database: MakeDatabase, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    pings = 0
+    database = make_database(max_size=1, pre_ping=True)
+    backend: Any = database._backend
+    ping = backend.driver.ping
+
+    async def counted(raw: Any) -> None:
+        nonlocal pings
+        pings += 1
+        await ping(raw)
+
+    monkeypatch.setattr(backend.driver, "ping", counted)
+    await database.connect()
+
+    async def query() -> None:
+        assert await database.fetch_val("SELECT 1") == 1
+
+    for _ in range(3):
+        await query()
+    one_after_another = pings
+    await asyncio.gather(*(query() for _ in range(3)))
+
+    assert one_after_another == 3
+    assert pings == 6
+
+
 async def test_no_bound_is_zero_as_in_the_driver_s_own_pool(
     make_database: MakeDatabase, driver: DriverCase
 ) -> None:

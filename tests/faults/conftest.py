@@ -10,10 +10,13 @@ from collections.abc import Generator, Iterator
 from types import FrameType
 
 import pytest
+import sqlalchemy as sa
 
 from tests.conftest import Outsides
 from tests.faults.score import Score
 from tests.support.drivers import NO_SERVERS, DriverCase, skip_reason
+from tests.support.network import Network, broken_network
+from tests.support.outside import Outside
 
 TIME_LIMIT = 60
 """Longest time, in seconds, that a test may take, unless its mark `time_limit` gives it more."""
@@ -75,6 +78,23 @@ def driver(request: pytest.FixtureRequest, outsides: Outsides) -> Iterator[Drive
     marker = request.node.get_closest_marker("time_limit")
     with time_limit(marker.args[0] if marker else TIME_LIMIT):
         yield case
+
+
+@pytest.fixture
+def network(outside: Outside) -> Iterator[Network]:
+    url = sa.make_url(outside.url)
+    assert url.host is not None
+    assert url.port is not None
+    with broken_network(url.host, url.port) as network:
+        yield network
+    # Before the outside looks for sessions: what is behind a dead network
+    # cannot have been ended from this side.
+
+
+@pytest.fixture
+def far_url(outside: Outside, network: Network) -> str:
+    url = sa.make_url(outside.url).set(port=network.port)
+    return url.render_as_string(hide_password=False)
 
 
 def pytest_terminal_summary(

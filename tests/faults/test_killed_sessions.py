@@ -20,8 +20,9 @@ from tests.faults.acts import (
     works,
     write,
 )
-from tests.faults.operations import MANY_ROWS, NUMBERS
+from tests.faults.operations import INSERT, MANY_ROWS, NUMBERS
 from tests.support.drivers import DriverCase, requires
+from tests.support.network import Network
 from tests.support.outside import Outside
 
 pytestmark = [requires("server"), pytest.mark.fault]
@@ -288,4 +289,47 @@ async def test_ended_at_random_under_load(make_database: MakeDatabase, outside: 
     assert acknowledged
     assert set(acknowledged) <= set(texts(outside))
     await has_places(database, 3)
+    await works(database, outside)
+
+
+LAST_WORDS = ["fetch_one", "fetch_all", "fetch_val", "execute", "many", "stream", "block", "begin"]
+
+
+@pytest.mark.parametrize("use", LAST_WORDS)
+async def test_ended_while_idle_and_only_the_last_words_came(
+    make_database: MakeDatabase, far_url: str, outside: Outside, network: Network, use: str
+) -> None:
+    """The server has said that it ends the session, and its close has not arrived yet."""
+    database = make_database(far_url, min_size=2, max_size=2, cleanup_timeout=0.2)
+    await database.connect()
+    await has_places(database, 2)
+    network.hide_ends()
+    heard = network.bytes_seen
+    assert end_sessions(outside) == 2
+    await until_not(outside.sessions, "sessions that should be ended")
+    await asyncio.sleep(0.05)  # in which the last words arrive and are read
+    if network.bytes_seen == heard:
+        pytest.skip("this server ends a session without a word")
+
+    if use == "fetch_one":
+        assert (await database.fetch_one("SELECT 1 AS n"))["n"] == 1  # type: ignore[index]
+    elif use == "fetch_all":
+        assert [row["n"] for row in await database.fetch_all("SELECT 1 AS n")] == [1]
+    elif use == "fetch_val":
+        assert await database.fetch_val("SELECT 1") == 1
+    elif use == "execute":
+        await write(database, "once")
+    elif use == "many":
+        await database.execute_many(INSERT, [{"text": "once", "completed": True}])
+    elif use == "stream":
+        assert [row["n"] async for row in database.iterate(NUMBERS, {"last": 2})] == [1, 2]
+    elif use == "block":
+        async with database.connection() as connection:
+            assert len(await connection.fetch_all("SELECT 1")) == 1
+            await write(connection, "once")
+    else:
+        async with database.transaction():
+            await write(database, "once")
+
+    assert texts(outside) == (["once"] if use in ("execute", "many", "block", "begin") else [])
     await works(database, outside)

@@ -4,18 +4,24 @@ from __future__ import annotations
 
 import asyncio
 import contextlib
-from collections.abc import Iterator
 
 import pytest
-import sqlalchemy as sa
 
 from databases import Database
 from tests.conftest import MakeDatabase
-from tests.faults.acts import breaks, ends_in_time, has_places, texts, times_out, works, write
+from tests.faults.acts import (
+    breaks,
+    ends_in_time,
+    has_places,
+    texts,
+    times_out,
+    works,
+    write,
+)
 from tests.faults.operations import MANY_ROWS, NUMBERS
 from tests.support.checks import other_tasks
 from tests.support.drivers import DriverCase, requires
-from tests.support.network import Network, broken_network
+from tests.support.network import Network
 from tests.support.outside import Outside
 from tests.support.watching import patience
 
@@ -23,23 +29,6 @@ pytestmark = [requires("server"), pytest.mark.fault]
 
 CLEANUP = 1.0
 """Seconds that a connection may take to be cleaned, in most of these tests."""
-
-
-@pytest.fixture
-def network(outside: Outside) -> Iterator[Network]:
-    url = sa.make_url(outside.url)
-    assert url.host is not None
-    assert url.port is not None
-    with broken_network(url.host, url.port) as network:
-        yield network
-    # Before the outside looks for sessions: what is behind a dead network
-    # cannot have been ended from this side.
-
-
-@pytest.fixture
-def far_url(outside: Outside, network: Network) -> str:
-    url = sa.make_url(outside.url).set(port=network.port)
-    return url.render_as_string(hide_password=False)
 
 
 @pytest.fixture

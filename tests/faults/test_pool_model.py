@@ -127,7 +127,7 @@ class PoolMachine(RuleBasedStateMachine):
         slot = asker.slot
         assert slot is not None
         if how == "changed":
-            slot.changed, slot.raw.session = True, 1
+            slot.changed, slot.raw.session = 1, 1
         elif how == "begun":
             slot.raw.savepoints.append(("", 0))
         elif how.startswith("in doubt"):

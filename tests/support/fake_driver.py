@@ -198,6 +198,9 @@ class FakeDriver:
     def is_clean(self, error: BaseException) -> bool:
         return isinstance(error, ServerError)
 
+    def is_unsent(self, error: BaseException) -> bool:
+        return False
+
     def lost_transaction(self, raw: FakeRaw, error: BaseException) -> bool:
         return isinstance(error, Deadlock)
 

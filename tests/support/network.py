@@ -49,6 +49,7 @@ class Network:
         self._weather = Weather.FAIR
         self._delay = 0.0
         self._left: int | None = None
+        self._hides_ends = False
         self._links: set[_Link] = set()
         self._tasks: set[asyncio.Task[Any]] = set()
         self.bytes_seen = 0
@@ -84,6 +85,10 @@ class Network:
     def truncate(self, after: int) -> None:
         """Close the connection on which the server sends more than *after* bytes from now on."""
         self._do(lambda: setattr(self, "_left", after))
+
+    def hide_ends(self) -> None:
+        """Let nobody know that the server has closed a connection; what it said arrives."""
+        self._do(lambda: setattr(self, "_hides_ends", True))
 
     @property
     def connections(self) -> int:
@@ -179,6 +184,8 @@ class Network:
             # Not even the end of the connection gets through.
             link.has_lost = True
             await asyncio.Event().wait()
+        if from_server and self._hides_ends:
+            return  # the other direction goes on, until the client closes
         if target.can_write_eof():
             target.write_eof()
 

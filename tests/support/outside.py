@@ -3,12 +3,13 @@
 from __future__ import annotations
 
 import abc
+import contextlib
 import os
 import pathlib
 import re
 import shutil
 import time
-from collections.abc import Iterable, Mapping
+from collections.abc import Iterable, Iterator, Mapping, Sequence
 from typing import Any
 
 import sqlalchemy as sa
@@ -19,6 +20,11 @@ from tests.support.tables import array_metadata, metadata
 
 SESSION_END = 5.0
 """Longest time, in seconds, that a server may take to notice a closed connection."""
+LOCK_WAIT = 3.0
+"""Longest time, in seconds, that a lock of others may hide what is committed (SQLite)."""
+
+
+Values = Mapping[str, Any] | Sequence[Mapping[str, Any]] | None
 
 
 class Outside(abc.ABC):
@@ -34,6 +40,7 @@ class Outside(abc.ABC):
         self.capabilities: frozenset[str] = frozenset()
         """What the running server can do, of ``SERVER_CAPABILITIES``."""
         self._connection: sa.Connection | None = None
+        self._lock_wait = 0.0
 
     @abc.abstractmethod
     def create(self) -> None:
@@ -51,6 +58,15 @@ class Outside(abc.ABC):
     def sessions(self) -> list[str]:
         """Describe the connections of others that are open now."""
 
+    @contextlib.contextmanager
+    def at_once(self) -> Iterator[None]:
+        """Let a lock of others be an error at once: whoever holds it may need the event loop."""
+        wait, self._lock_wait = self._lock_wait, 0.0
+        try:
+            yield
+        finally:
+            self._lock_wait = wait
+
     @property
     def connection(self) -> sa.Connection:
         """Give the synchronous connection."""
@@ -63,7 +79,12 @@ class Outside(abc.ABC):
 
     def insert(self, table: sa.Table, *rows: Mapping[str, Any]) -> None:
         """Insert *rows* into *table*."""
-        self.connection.execute(table.insert(), list(rows))
+        # One commit for all of them: SQLite waits for the disk at each.
+        with contextlib.ExitStack() as stack:
+            if self.case.can("file"):
+                self.run("BEGIN IMMEDIATE")
+                stack.callback(self.run, "COMMIT")
+            self._execute(table.insert(), rows)
 
     def rows(self, statement: sa.Executable | str) -> list[tuple[Any, ...]]:
         """Read what is committed."""
@@ -108,7 +129,7 @@ class Outside(abc.ABC):
             time.sleep(0.005)
 
     def _execute(
-        self, statement: sa.Executable | str, values: Mapping[str, Any] | None = None
+        self, statement: sa.Executable | str, values: Values = None
     ) -> sa.CursorResult[Any]:
         if isinstance(statement, str):
             return self.connection.exec_driver_sql(statement)
@@ -278,6 +299,7 @@ class SQLiteOutside(Outside):
         super().__init__(case, name)
         self.template = folder / "template.db"
         self.path = folder / f"{name}.db"
+        self._lock_wait = LOCK_WAIT
         self.capabilities = frozenset({"insert_returning"})
 
     def create(self) -> None:
@@ -301,7 +323,8 @@ class SQLiteOutside(Outside):
 
     def open_transactions(self) -> list[str]:
         try:
-            self.run("BEGIN EXCLUSIVE")
+            with self.at_once():
+                self.run("BEGIN EXCLUSIVE")
         except sa.exc.OperationalError as error:
             return [str(error.orig)]
         self.run("ROLLBACK")
@@ -309,9 +332,24 @@ class SQLiteOutside(Outside):
 
     def sessions(self) -> list[str]:
         """List the files of the database that others hold open: SQLite has no sessions."""
-        self.value("SELECT count(*) FROM sqlite_master")
+        # Opens the file. It does so, too, if somebody locks it.
+        with contextlib.suppress(sa.exc.OperationalError), self.at_once():
+            self.value("SELECT count(*) FROM sqlite_master")
         open_files = map(_target, pathlib.Path("/proc/self/fd").iterdir())
         return [target for target in open_files if target == str(self.path)][1:]
+
+    def _execute(
+        self, statement: sa.Executable | str, values: Values = None
+    ) -> sa.CursorResult[Any]:
+        """Run *statement*, again if others hold a lock; one that lasts is an error."""
+        deadline = time.monotonic() + self._lock_wait
+        while True:
+            try:
+                return super()._execute(statement, values)
+            except sa.exc.OperationalError as error:
+                if "locked" not in str(error) or time.monotonic() >= deadline:
+                    raise
+            time.sleep(0.005)
 
 
 def make_outside(case: DriverCase, folder: pathlib.Path, number: int) -> Outside:

@@ -95,7 +95,8 @@ class Leaks:
         loop.set_exception_handler(self._complained)
 
     def _complained(self, loop: asyncio.AbstractEventLoop, context: dict[str, Any]) -> None:
-        complaint = f"{context.get('message')}: {context.get('exception')!r}"
+        about = context.get("exception") or context.get("task")
+        complaint = f"{context.get('message')}: {about!r}"
         if not any(known in complaint for known in DRIVERS_OWN):
             self.complaints.append(complaint)
 
@@ -114,7 +115,8 @@ async def look_at(ledger: Ledger, outside: Outside) -> list[str]:
     found: list[str] = []
 
     def look() -> list[str]:
-        found[:] = ledger.problems(outside)
+        with outside.at_once():
+            found[:] = ledger.problems(outside)
         return [problem for problem in found if problem.startswith(CANNOT_LOOK)]
 
     await settle(look)

@@ -151,11 +151,12 @@ class CommonConnection(Lease):
         bound = self._compile(query)
         raw = self._prepared(bound)
         if raw is None:
-            raw = await self._settle()
+            raw = await self._settled(bound)
         try:
             names, rows = await self.driver.fetch(raw, bound[0], bound[1])
         except BaseException as error:
-            self._note(error)
+            if self._note(error, bound):
+                return await self.fetch_all(query)
             raise
         return bound.plan.layout_for(names).all(rows) if rows else []
 
@@ -176,11 +177,12 @@ class CommonConnection(Lease):
         bound = self._compile(query)
         raw = self._prepared(bound)
         if raw is None:
-            raw = await self._settle()
+            raw = await self._settled(bound)
         try:
             outcome = await self.driver.execute(raw, bound[0], bound[1], bound.plan)
         except BaseException as error:
-            self._note(error)
+            if self._note(error, bound):
+                return await self.execute(query)
             raise
         return self._result(bound, outcome)
 
@@ -200,7 +202,7 @@ class CommonConnection(Lease):
             return
         raw = self._prepared(first[0])
         if raw is None:
-            raw = await self._settle()
+            raw = await self._settled(first[0])
         try:
             driver = self.driver
             if second is None and driver.bulk_is_atomic and not driver.in_transaction(raw):
@@ -209,8 +211,9 @@ class CommonConnection(Lease):
                 more = () if second is None else (second,)
                 await self._run_many(raw, chain((first,), more, work))
         except BaseException as error:
-            self._note(error)
-            raise
+            if not self._note(error, first[0]) or not isinstance(rows, (list, tuple)):
+                raise
+            await self.execute_many(queries, rows)
 
     async def iterate(self, query: Any) -> AsyncGenerator[Any, None]:
         """Yield the rows of *query* one by one as the server sends them."""
@@ -222,16 +225,7 @@ class CommonConnection(Lease):
         """Yield the rows of *query* in lists; *lock* is held while the driver works."""
         bound = self._compile(query)
         async with lock or _NO_LOCK:
-            raw = self._prepared(bound)
-            if raw is None:
-                raw = await self._settle()
-            stream = OpenStream(self, raw)
-            try:
-                await stream.open(bound)
-            except BaseException as error:
-                stream.close()
-                self._note(error)
-                raise
+            stream = await self._open_stream(bound)
         layout: Layout | None = None
         try:
             while True:
@@ -261,18 +255,38 @@ class CommonConnection(Lease):
         slot = self._slot
         if slot is None or self._is_troubled:
             return None
-        if not slot.changed and not bound.plan.is_session_neutral:
-            slot.changed = True
+        if not bound.plan.is_session_neutral:
+            slot.changed += 1
         return self._connection
+
+    async def _settled(self, bound: BoundStatement) -> Any:
+        """Settle what is to be settled, and return the raw connection for *bound*."""
+        await self._settle()
+        return self._prepared(bound)
+
+    async def _open_stream(self, bound: BoundStatement) -> OpenStream:
+        raw = self._prepared(bound)
+        if raw is None:
+            raw = await self._settled(bound)
+        stream = OpenStream(self, raw)
+        try:
+            await stream.open(bound)
+        except BaseException as error:
+            stream.close()
+            if self._note(error, bound):
+                return await self._open_stream(bound)
+            raise
+        return stream
 
     async def _first(self, bound: BoundStatement) -> Any:
         raw = self._prepared(bound)
         if raw is None:
-            raw = await self._settle()
+            raw = await self._settled(bound)
         try:
             return await self.driver.fetch_first(raw, bound[0], bound[1])
         except BaseException as error:
-            self._note(error)
+            if self._note(error, bound):
+                return await self._first(bound)
             raise
 
     def _result(self, bound: BoundStatement, outcome: Outcome) -> Any:

@@ -15,6 +15,10 @@ from databases.events import logger
 
 __all__ = ["Background", "called", "close", "make_clean", "within"]
 
+_unfinished: set[asyncio.Task[Any]] = set()
+# The event loop holds its tasks weakly. What the pool has begun must end well
+# even if the pool is gone before.
+
 FAREWELL = 0.5
 """Seconds that work which was cancelled for being late has to end."""
 
@@ -24,12 +28,12 @@ class Background:
 
     def __init__(self) -> None:
         self._tasks: set[asyncio.Task[Any]] = set()
+        self._cancelled: set[asyncio.Task[Any]] = set()
 
     def start(self, work: Coroutine[Any, Any, Any]) -> asyncio.Task[Any]:
         """Run *work* in a task of its own."""
         # An empty context: the pool's work is in nobody's transaction.
-        create_task = asyncio.get_running_loop().create_task
-        task: asyncio.Task[Any] = contextvars.Context().run(create_task, work)
+        task = contextvars.Context().run(_started, work)
         self._tasks.add(task)
         task.add_done_callback(self._done)
         return task
@@ -45,13 +49,19 @@ class Background:
                 break
             await asyncio.wait(tasks, timeout=left)
 
-    def cancel(self) -> None:
-        """Cancel what is left."""
-        for task in list(self._tasks):
-            task.cancel()
+    def cancel(self, task: asyncio.Task[Any] | None = None) -> None:
+        """Cancel *task*, or all that is left; never one of them twice.
+
+        A driver that closes what it has half opened would be cut short.
+        """
+        tasks = self._tasks if task is None else {task}
+        for one in tasks - self._cancelled:
+            self._cancelled.add(one)
+            one.cancel()
 
     def _done(self, task: asyncio.Task[Any]) -> None:
         self._tasks.discard(task)
+        self._cancelled.discard(task)
         if not task.cancelled() and task.exception() is not None:
             logger.debug("work on a pooled connection failed", exc_info=task.exception())
 
@@ -62,7 +72,7 @@ async def within(seconds: float, work: Awaitable[Any]) -> bool:
     What it raised is logged at DEBUG. Work that is late is cancelled; the
     caller closes what it works on.
     """
-    task = asyncio.ensure_future(work)
+    task = _started(work)
     try:
         await asyncio.wait({task}, timeout=seconds)
     except BaseException:
@@ -108,6 +118,13 @@ async def close(driver: Driver, raw: RawConnection, *, cancel: bool, patience: f
             await within(patience, driver.close(raw))
     finally:
         driver.terminate(raw)
+
+
+def _started(work: Awaitable[Any]) -> asyncio.Task[Any]:
+    task: asyncio.Task[Any] = asyncio.ensure_future(work)
+    _unfinished.add(task)
+    task.add_done_callback(_unfinished.discard)
+    return task
 
 
 async def called(hook: Callable[..., Any], *args: Any) -> Any:

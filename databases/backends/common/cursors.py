@@ -60,6 +60,10 @@ class CursorDriver:
     async def reset(self, raw: RawConnection) -> None:
         """Keep the session as it is: these drivers have no reset."""
 
+    def is_unsent(self, error: BaseException) -> bool:
+        """Say no: these drivers leave the news of an end to the next look at the socket."""
+        return False
+
     def lost_transaction(self, raw: RawConnection, error: BaseException) -> bool:
         """Failed statements leave the transaction open."""
         return False

@@ -50,7 +50,8 @@ class Direct:
         try:
             names, rows = await self._driver.fetch(slot.raw, bound[0], bound[1])
         except BaseException as error:
-            self._note(pool, slot, error)
+            if self._note(pool, slot, error):
+                return await self.fetch_all(query, values)
             raise
         finally:
             pool.take_back(slot)
@@ -65,7 +66,8 @@ class Direct:
         try:
             names, rows = await self._driver.fetch_first(slot.raw, bound[0], bound[1])
         except BaseException as error:
-            self._note(pool, slot, error)
+            if self._note(pool, slot, error):
+                return await self.fetch_one(query, values)
             raise
         finally:
             pool.take_back(slot)
@@ -80,7 +82,8 @@ class Direct:
         try:
             names, rows = await self._driver.fetch_first(slot.raw, bound[0], bound[1])
         except BaseException as error:
-            self._note(pool, slot, error)
+            if self._note(pool, slot, error):
+                return await self.fetch_val(query, values, column)
             raise
         finally:
             pool.take_back(slot)
@@ -95,19 +98,27 @@ class Direct:
         try:
             outcome = await self._driver.execute(slot.raw, bound[0], bound[1], bound.plan)
         except BaseException as error:
-            self._note(pool, slot, error)
+            if self._note(pool, slot, error):
+                return await self.execute(query, values)
             raise
         finally:
             pool.take_back(slot)
         return self._connection._result(bound, outcome)
 
-    def _note(self, pool: Any, slot: Slot, error: BaseException) -> None:
-        """Record what *error* means for the connection, as `Lease` does."""
+    def _note(self, pool: Any, slot: Slot, error: BaseException) -> bool:
+        """Record what *error* means for the connection, as `Lease` does.
+
+        True if it had ended before and nothing was sent: another one may serve.
+        """
         driver = self._driver
+        if driver.is_unsent(error):
+            pool.discard(slot, cancel=False)
+            return True
         if driver.is_clean(error) and driver.is_usable(slot.raw):
-            return
+            return False
         if driver.can_recover(slot.raw):
             slot.in_doubt = True
             driver.interrupt(slot.raw)
         else:
             pool.discard(slot)
+        return False

@@ -103,6 +103,9 @@ class Driver(Protocol):
     def is_clean(self, error: BaseException) -> bool:
         """Tell whether the connection can be trusted after *error*."""
 
+    def is_unsent(self, error: BaseException) -> bool:
+        """Tell whether *error* says that nothing was sent, the connection having ended before."""
+
     def lost_transaction(self, raw: RawConnection, error: BaseException) -> bool:
         """Tell whether the server has ended the transaction because of *error*."""
 

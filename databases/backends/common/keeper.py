@@ -97,7 +97,7 @@ class Keeper:
                 and not self._is_closing
                 and not self._has_expired(slot, time.monotonic())
             ):
-                slot.changed = slot.in_doubt = False
+                slot.changed, slot.in_doubt = 0, False
                 self._file(slot)
             else:
                 self._forget(slot)

@@ -13,6 +13,7 @@ from typing import Any, ClassVar
 
 from databases.backends.common.cleaning import called, within
 from databases.backends.common.driver import Driver, RawConnection
+from databases.backends.common.plans import BoundStatement
 from databases.backends.common.pool import Pool
 from databases.backends.common.slots import Slot
 from databases.backends.common.streams import OpenStream
@@ -110,7 +111,7 @@ class Lease(ConnectionBackend):
         if self._connection is None:
             raise ConnectionStateError("Connection is not acquired; acquire it first")
         if self._slot is not None:
-            self._slot.changed = True  # who knows what is done with it
+            self._slot.changed += 1  # who knows what is done with it
         return self._connection
 
     @property
@@ -140,12 +141,20 @@ class Lease(ConnectionBackend):
 
     # Trouble: what a failed or cancelled statement leaves behind
 
-    def _note(self, error: BaseException) -> None:
-        """Record what *error* means for the connection; called where it was raised."""
+    def _note(self, error: BaseException, bound: BoundStatement | None = None) -> bool:
+        """Record what *error* means for the connection; called where it was raised.
+
+        True if the connection had ended before *bound* was sent, and nothing
+        of the session will be missed: it may run on another connection.
+        """
         slot = self._slot
         if slot is None:
-            return
+            return False
         driver = self.driver
+        if driver.is_unsent(error):
+            self._lose("its connection had ended")
+            own = bound is not None and not bound.plan.is_session_neutral
+            return not self._depth and slot.changed == own
         if not driver.is_clean(error) or not driver.is_usable(slot.raw):
             if driver.can_recover(slot.raw):
                 slot.in_doubt = self._is_troubled = True
@@ -154,6 +163,7 @@ class Lease(ConnectionBackend):
                 self._lose(f"it was interrupted by {type(error).__name__}")
         elif self._depth and driver.lost_transaction(slot.raw, error):
             self._lose(f"the server ended the transaction ({type(error).__name__})")
+        return False
 
     def _lose(self, reason: str) -> None:
         """Part with the raw connection; the server rolls back what was open on it."""
@@ -187,7 +197,7 @@ class Lease(ConnectionBackend):
         try:
             if slot.in_doubt:
                 await self._recover(slot)
-                slot.changed = True
+                slot.changed += 1
                 if self._depth and not self.driver.in_transaction(slot.raw):
                     self._lose("the server ended it when a statement was interrupted")
                     return await self._settle()
@@ -203,7 +213,6 @@ class Lease(ConnectionBackend):
                 self._lose(f"its connection failed ({type(error).__name__})")
             raise
         slot.in_doubt = self._is_troubled = False
-        slot.changed = True
         return self._connection
 
     # Transactions: the verbs of CommonTransaction
@@ -219,7 +228,8 @@ class Lease(ConnectionBackend):
                 await self.driver.begin(raw, options)
             except BaseException as error:
                 self._depth -= 1
-                self._note(error)
+                if self._note(error):
+                    return await self.begin(is_root=True, options=options)
                 if self._slot is not None and self._is_troubled:
                     self._owed.insert(0, "ROLLBACK")
                 raise

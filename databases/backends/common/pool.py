@@ -63,7 +63,9 @@ class Pool(Keeper):
         self._late: asyncio.TimerHandle | None = None
         self._line = WaitingLine(holders=self._holders, take_back=self.take_back)
         self._pings = options.pre_ping is not False
-        self._ping_after = 0.0 if options.pre_ping else PING_AFTER
+        # At every loan is after any time at all, even by a clock that stood still.
+        self._peek_after = -1.0 if options.pre_ping else PEEK_AFTER
+        self._ping_after = -1.0 if options.pre_ping else PING_AFTER
         self._has_hooks = bool(options.setup or options.on_acquire)
         self._forgets = driver.forgets_session or callable(options.reset)
         self._always_cleans = bool(
@@ -77,8 +79,7 @@ class Pool(Keeper):
         self._loop = asyncio.get_running_loop()
         try:
             for _ in range(self._options.min_size):
-                task = self._work.start(self._open())
-                self._file(await _shielded(task))
+                self._file(await self._opened())
         except BaseException:
             self._is_closing = True
             for slot in list(self._slots):
@@ -98,7 +99,7 @@ class Pool(Keeper):
         if not self._driver.is_usable(slot.raw) or (self._ages and self._has_expired(slot, now)):
             return None
         idle_for = now - slot.since
-        if idle_for > PEEK_AFTER and (
+        if idle_for > self._peek_after and (
             slot.news(0) or (self._pings and idle_for > self._ping_after)
         ):
             return None
@@ -233,9 +234,18 @@ class Pool(Keeper):
 
     # Inside
 
+    async def _opened(self) -> Slot:
+        task = self._work.start(self._open())
+        try:
+            slot: Slot = await asyncio.shield(task)
+        except asyncio.CancelledError:
+            self._work.cancel(task)
+            raise
+        return slot
+
     def _lend(self, slot: Slot, now: float) -> None:
         slot.state = SlotState.LENT
-        slot.changed = slot.in_doubt = False
+        slot.changed, slot.in_doubt = 0, False
         slot.loans += 1
         slot.since = now
         task = asyncio.current_task()
@@ -267,6 +277,7 @@ class Pool(Keeper):
         patience = options.acquire_timeout if timeout is None else timeout
         slot = await self._line.wait(patience, self._balance)
         self._lend(slot, time.monotonic())
+        slot.in_doubt = bool(options.pre_ping)  # until it has answered
         return slot
 
     async def _is_ready(self, slot: Slot) -> bool:
@@ -373,12 +384,3 @@ class Pool(Keeper):
             "cannot use the database: it was connected on another event loop; "
             "connect() and disconnect() on the loop that runs the queries"
         )
-
-
-async def _shielded(task: asyncio.Task[Slot]) -> Slot:
-    """Await *task*; if the caller is cancelled, cancel it and wait until it is over."""
-    try:
-        return await asyncio.shield(task)
-    except asyncio.CancelledError:
-        task.cancel()
-        raise

@@ -25,7 +25,7 @@ class LegacyPool(Pool):
     async def lend_raw(self, timeout: float | None = None) -> RawConnection:
         """Lend a connection; `take_back_raw` wants it again."""
         slot = self.lend_now() or await self.lend(timeout)
-        slot.changed = True  # who knows what is done with it
+        slot.changed += 1  # who knows what is done with it
         self._by_raw[id(slot.raw)] = slot
         return slot.raw
 

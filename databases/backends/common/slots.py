@@ -47,8 +47,8 @@ class Slot:
     def __init__(self, raw: RawConnection, fileno: int = -1) -> None:
         self.raw = raw
         self.state = SlotState.IDLE
-        self.changed = False
-        """Whether the session's state may have been changed during this loan."""
+        self.changed = 0
+        """Statements of this loan that may have changed the session's state."""
         self.in_doubt = False
         """Whether a statement was given up before its end."""
         self.loans = 0
