@@ -18,6 +18,7 @@ from databases.backends.common.slots import PoolStats
 from databases.connection import Connection, is_ours
 from databases.errors import ConfigurationError, InterfaceError
 from databases.events import CONNECT_EXTRA, DISCONNECT_EXTRA, LOG_EXTRA, logger
+from databases.hooks import Hooking
 from databases.importer import import_from_string
 from databases.interfaces import DatabaseBackend, Record
 from databases.limits import forks, limited
@@ -42,7 +43,7 @@ __all__ = [
 ]
 
 
-class Database:
+class Database(Hooking):
     """One database: connects once, then serves any number of tasks.
 
     *url* and *options* are described on the connections page; options given
@@ -71,6 +72,7 @@ class Database:
         self.is_connected = False
         self._connection_map = weakref.WeakKeyDictionary()
         self._streams: dict[asyncio.Task[Any] | None, list[Connection]] = {}
+        self._hook_tasks = set()
         self._force_rollback = force_rollback
         self._backend: DatabaseBackend = self._make_backend()
         # What force_rollback shares among all tasks while it is connected.
@@ -150,6 +152,7 @@ class Database:
         if not self.is_connected:
             logger.debug("Already disconnected, skipping disconnection")
             return
+        await self._finish_hooks(timeout)
         transaction, self._global_transaction = self._global_transaction, None
         connection, self._global_connection = self._global_connection, None
         self.is_connected = False
@@ -356,8 +359,12 @@ class Database:
 
     # Connections and transactions
 
-    def connection(self) -> Connection:
-        """Return the connection of the current task; enter it to acquire it."""
+    def connection(self, *, new: bool = False) -> Connection:
+        """Return the connection of the current task; enter it to acquire it.
+
+        With *new* it is a second one, which nothing else uses; only with
+        force_rollback there is no second one.
+        """
         if self._global_connection is not None:
             if asyncio.get_running_loop() is not self._loop:
                 raise InterfaceError(
@@ -365,6 +372,8 @@ class Database:
                     "on another event loop; connect() on the loop that runs the queries"
                 )
             return self._global_connection
+        if new:
+            return Connection(self, self._backend)
         task = asyncio.current_task()
         if task is None:
             raise RuntimeError("No connection available: there is no running task")
