@@ -28,10 +28,11 @@ from databases.backends.common.bulk import chunks_of
 from databases.backends.common.statements import Query, as_clause
 from databases.errors import ConnectionStateError, TransactionStateError
 from databases.events import logger
+from databases.hooks import settle, start_hooks
 from databases.interfaces import ConnectionBackend, DatabaseBackend, Record
 from databases.limits import limited, running_loop
 from databases.queries import Queries
-from databases.transactions import Run, RunState, Transaction, ancestors
+from databases.transactions import Run, RunState, Transaction, ancestors, current_task
 from databases.turns import Turn
 
 if TYPE_CHECKING:
@@ -238,12 +239,16 @@ class Connection(Queries):
         if not self._runs:
             return True
         top = self._runs[-1]
-        return (
-            top.is_shared
-            or id(top.backend) in inherited
-            or (top.task is not None and run.task is not None and top.task() is run.task())
-            or (top.state is RunState.OPEN and top.has_orphaned)
-        )
+        task = None if run.task is None else run.task()
+        return top.is_shared or _is_around(top, task, inherited)
+
+    def _run_around(self) -> Run | None:
+        """Return the innermost transaction that what this task does now is part of."""
+        task, inherited = current_task(), ancestors()
+        for run in reversed(self._runs):
+            if not run.is_shared and _is_around(run, task, inherited):
+                return run
+        return None
 
     async def _wait_turn(self, run: Run, inherited: frozenset[int]) -> None:
         turn: asyncio.Future[None] = asyncio.get_running_loop().create_future()
@@ -284,6 +289,7 @@ class Connection(Queries):
 
     async def _end(self, run: Run, *, commit: bool) -> None:
         inner = self._runs[self._runs.index(run) + 1 :]
+        is_kept = False
         try:
             if not self._query_turn.take_now():
                 await self._query_turn.take()
@@ -291,9 +297,12 @@ class Connection(Queries):
                 for each in reversed(inner):
                     await each.backend.rollback()
                 await (run.backend.commit() if commit else run.backend.rollback())
+                is_kept = commit
             finally:
                 self._query_turn.give()
         finally:
+            if run.hooks or inner:
+                settle(self._runs, run, is_kept=is_kept)
             self._pop(run)
 
     async def _abandon(self, run: Run) -> None:
@@ -308,6 +317,7 @@ class Connection(Queries):
                 else:
                     await each.backend.rollback()
         finally:
+            settle(self._runs, run, is_kept=False)
             self._pop(run)
 
     def _forsake(self, run: Run) -> None:
@@ -330,11 +340,21 @@ class Connection(Queries):
     async def _leave_forsaken(self, run: Run) -> None:
         await self._abandon(run)
         await self.__aexit__()
+        start_hooks(run)
 
     def _start_leaving(self, run: Run) -> None:
         task = asyncio.ensure_future(self._leave_forsaken(run))
         self._leaving.add(task)
         task.add_done_callback(self._leaving.discard)
+
+
+def _is_around(run: Run, task: asyncio.Task[Any] | None, inherited: frozenset[int]) -> bool:
+    """Tell whether what *task* begins belongs inside *run*, which is open on its connection."""
+    return (
+        id(run.backend) in inherited
+        or (run.task is not None and task is not None and run.task() is task)
+        or (run.state is RunState.OPEN and run.has_orphaned)
+    )
 
 
 def is_ours(backend: ConnectionBackend, verb: str) -> bool:

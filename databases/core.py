@@ -30,6 +30,7 @@ from databases.backends.common.statements import CacheStats
 from databases.connection import Connection, is_ours
 from databases.errors import ConfigurationError, InterfaceError
 from databases.events import CONNECT_EXTRA, DISCONNECT_EXTRA, LOG_EXTRA, logger
+from databases.hooks import Hooking
 from databases.importer import import_from_string
 from databases.interfaces import DatabaseBackend, Record
 from databases.limits import forks, limited
@@ -55,7 +56,7 @@ __all__ = [
 ]
 
 
-class Database(Queries):
+class Database(Queries, Hooking):
     """One database: connects once, then serves any number of tasks.
 
     *url* and *options* are described on the connections page; options given
@@ -84,6 +85,7 @@ class Database(Queries):
         self.is_connected = False
         self._connection_map = weakref.WeakKeyDictionary()
         self._streams: dict[asyncio.Task[Any] | None, list[Connection]] = {}
+        self._hook_tasks = set()
         self._force_rollback = force_rollback
         self._backend: DatabaseBackend = self._make_backend()
         # What force_rollback shares among all tasks while it is connected.
@@ -163,6 +165,7 @@ class Database(Queries):
         if not self.is_connected:
             logger.debug("Already disconnected, skipping disconnection")
             return
+        await self._finish_hooks(timeout)
         transaction, self._global_transaction = self._global_transaction, None
         connection, self._global_connection = self._global_connection, None
         self.is_connected = False
@@ -321,8 +324,12 @@ class Database(Queries):
 
     # Connections and transactions
 
-    def connection(self) -> Connection:
-        """Return the connection of the current task; enter it to acquire it."""
+    def connection(self, *, new: bool = False) -> Connection:
+        """Return the connection of the current task; enter it to acquire it.
+
+        With *new* it is a second one, which nothing else uses; only with
+        force_rollback there is no second one.
+        """
         if self._global_connection is not None:
             if asyncio.get_running_loop() is not self._loop:
                 raise InterfaceError(
@@ -330,6 +337,8 @@ class Database(Queries):
                     "on another event loop; connect() on the loop that runs the queries"
                 )
             return self._global_connection
+        if new:
+            return Connection(self, self._backend)
         task = asyncio.current_task()
         if task is None:
             raise RuntimeError("No connection available: there is no running task")

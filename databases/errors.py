@@ -5,6 +5,7 @@
     DatabasesError
     ├── ConfigurationError (ValueError)           a URL or option that cannot work
     │   └── DriverNotInstalledError (ImportError)
+    ├── HookError                                 on_commit or on_rollback functions failed
     └── InterfaceError                            the API used in a way it cannot honour
         ├── NotConnectedError (RuntimeError, AssertionError)
         ├── ConnectionStateError (AssertionError)
@@ -27,6 +28,7 @@ __all__ = [
     "ConnectionStateError",
     "DatabasesError",
     "DriverNotInstalledError",
+    "HookError",
     "InterfaceError",
     "NotConnectedError",
     "ParameterError",
@@ -46,6 +48,21 @@ class ConfigurationError(DatabasesError, ValueError):
 
 class DriverNotInstalledError(ConfigurationError, ImportError):
     """The driver of a URL is not installed; the message names the extra."""
+
+
+class HookError(DatabasesError):
+    """Functions given to ``on_commit`` or ``on_rollback`` failed; the transaction has ended.
+
+    ``errors`` holds what they raised, in the order in which they ran; the
+    first is the ``__cause__`` too.
+    """
+
+    def __init__(self, message: str, errors: tuple[Exception, ...] = ()) -> None:
+        super().__init__(message, errors)
+        self.errors = errors
+
+    def __str__(self) -> str:
+        return str(self.args[0])
 
 
 class InterfaceError(DatabasesError):

@@ -13,6 +13,7 @@ from typing import TYPE_CHECKING, Any, TypeVar
 
 from databases.errors import TransactionStateError
 from databases.events import logger
+from databases.hooks import Hook, add_hook, run_hooks
 from databases.interfaces import TransactionBackend
 from databases.limits import deadline
 
@@ -46,6 +47,7 @@ class Run:
         "__weakref__",
         "backend",
         "connection",
+        "hooks",
         "is_shared",
         "limit",
         "recipe",
@@ -64,6 +66,8 @@ class Run:
         self.limit: AsyncExitStack | None = None
         self.is_shared = False
         """Whether every task's transactions go inside: force_rollback's own."""
+        self.hooks: list[Hook] | None = None
+        """What waits for its end; once it has ended, what is due."""
         task = current_task()
         self.task = None if task is None else weakref.ref(task)
 
@@ -129,15 +133,24 @@ class Transaction:
         traceback: TracebackType | None = None,
     ) -> None:
         run = self._current_run("end")
-        if run.limit is None:
-            await self._leave(run, exc_type)
-            return
         try:
-            await self._leave(run, exc_type)
+            if run.limit is None:
+                await self._leave(run, exc_type)
+            else:
+                await self._leave_in_time(run, run.limit, (exc_type, exc_value, traceback))
         except BaseException as error:
-            await run.limit.__aexit__(type(error), error, error.__traceback__)
+            await self._run_hooks(run, error)
             raise
-        await run.limit.__aexit__(exc_type, exc_value, traceback)
+        if run.hooks:
+            await self._run_hooks(run, exc_value)
+
+    async def _leave_in_time(self, run: Run, limit: AsyncExitStack, exception: Any) -> None:
+        try:
+            await self._leave(run, exception[0])
+        except BaseException as error:
+            await limit.__aexit__(type(error), error, error.__traceback__)
+            raise
+        await limit.__aexit__(*exception)
 
     async def _leave(self, run: Run, exc_type: type[BaseException] | None) -> None:
         if exc_type is None and not self._force_rollback:
@@ -187,11 +200,44 @@ class Transaction:
 
     async def commit(self) -> None:
         """Keep what was done. Raises when it was not kept."""
-        await self._end(self._current_run("commit"), commit=True)
+        await self._end_by_hand(self._current_run("commit"), commit=True)
 
     async def rollback(self) -> None:
         """Undo what was done."""
-        await self._end(self._current_run("roll back"), commit=False)
+        await self._end_by_hand(self._current_run("roll back"), commit=False)
+
+    def on_commit(self, function: Callable[[], object]) -> None:
+        """Have *function* called when what is done here has been committed for good.
+
+        That is after the COMMIT of the outermost transaction, outside of it;
+        never, if this one or one around it is rolled back. What the function
+        returns is awaited where it can be. Functions run in the order they were
+        given; when some raise, the others still run and `HookError` tells.
+        """
+        add_hook(self._current_run("wait for a commit"), "commit", function)
+
+    def on_rollback(self, function: Callable[[], object]) -> None:
+        """Have *function* called when what is done here has been undone.
+
+        That is after the rollback of this transaction or of one around it, or
+        after a COMMIT that failed. Otherwise as `on_commit`; where another
+        exception is on its way, failures of functions are only logged.
+        """
+        add_hook(self._current_run("wait for a rollback"), "rollback", function)
+
+    async def _end_by_hand(self, run: Run, *, commit: bool) -> None:
+        try:
+            await self._end(run, commit=commit)
+        except BaseException as error:
+            await self._run_hooks(run, error)
+            raise
+        if run.hooks:
+            await self._run_hooks(run, None)
+
+    async def _run_hooks(self, run: Run, error: BaseException | None) -> None:
+        # An end that was refused has ended nothing.
+        if run.state is RunState.ENDED:
+            await run_hooks(run, error)
 
     async def _end(self, run: Run, *, commit: bool, with_inner: bool = False) -> None:
         connection = run.connection

@@ -17,6 +17,7 @@ from databases.backends.common.driver import (
     RawConnection,
     Stream,
     Value,
+    with_password,
 )
 from databases.backends.common.kinds import Kind, kind_of
 from databases.backends.common.option_tables import AIOPG
@@ -70,7 +71,7 @@ class AiopgDriver(CursorDriver):
         return raw
 
     async def _opened(self, url: DatabaseURL, arguments: Mapping[str, Any]) -> RawConnection:
-        given = {"timeout": 60.0, **libpq_arguments(url), **arguments}
+        given = {"timeout": 60.0, **libpq_arguments(url), **await with_password(arguments)}
         first, second = _ATTEMPTS.get(given.get("sslmode", "prefer"), (None, None))
         if first is None or "sslmode" in (given.get("dsn") or ""):
             return await self._attempt(given)

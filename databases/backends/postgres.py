@@ -17,6 +17,7 @@ from databases.backends.common.driver import (
     Stream,
     Value,
     takes,
+    with_password,
 )
 from databases.backends.common.option_tables import ASYNCPG
 from databases.backends.common.plans import BoundStatement, Plan
@@ -65,7 +66,7 @@ class AsyncpgDriver:
             given["password"] = url.password
         if url.database:
             given["database"] = url.database
-        return await asyncpg.connect(**{**given, **arguments})
+        return await asyncpg.connect(**{**given, **await with_password(arguments)})
 
     async def close(self, raw: RawConnection) -> None:
         """Say goodbye and close, after the cancel requests on their way."""

@@ -25,6 +25,7 @@ from databases.backends.common.driver import (
     Stream,
     Value,
     takes,
+    with_password,
 )
 from databases.backends.common.kinds import Kind, kind_of
 from databases.backends.common.option_tables import PSYCOPG
@@ -76,7 +77,8 @@ class PsycopgDriver(CursorDriver):
         """Open a connection; libpq tries several hosts in their order."""
         given: dict[str, Any] = libpq_arguments(url)
         given.setdefault("connect_timeout", 60)
-        raw = await psycopg.AsyncConnection.connect(**{**given, "autocommit": True, **arguments})
+        given.update({"autocommit": True, **await with_password(arguments)})
+        raw = await psycopg.AsyncConnection.connect(**given)
         raw.given_up = None
         raw.wait = functools.partial(_wait, weakref.ref(raw))
         return raw

@@ -36,6 +36,7 @@ from databases.backends.common.options import (
 )
 from databases.backends.common.plans import Plan
 from databases.backends.common.pool_faces import LegacyPool
+from databases.backends.common.pragmas import read_pragmas
 from databases.backends.common.rawsql import SQLITE
 from databases.backends.common.records import Record
 from databases.backends.dialects import sqlite as dialect
@@ -71,11 +72,14 @@ class SQLiteDriver(CursorDriver):
         """Open the file that *arguments* name."""
         given = {"isolation_level": None, **arguments}
         turn = given.pop("turn", None)
+        pragmas = given.pop("pragmas", {})
         raw = aiosqlite.connect(**given)
         opened: list[sqlite3.Connection] = []
 
         def open_file() -> None:
             opened.append(raw._connector())
+            for name, value in pragmas.items():
+                dialect.run(opened[0], f"PRAGMA {name} = {value}")
 
         thread = getattr(raw, "_thread", raw)  # aiosqlite before 0.22 is a thread itself
         thread.daemon = True  # a program that forgets to disconnect ends all the same
@@ -297,6 +301,7 @@ class SQLitePool(LegacyPool):
         self._given = options
         given = given_options(self._url, options, AIOSQLITE)
         pool_options, self._arguments = split_options(given, AIOSQLITE, SQLITE_DRIVER.accepts)
+        self._arguments["pragmas"] = read_pragmas(self._arguments)
         self._filename = sqlite_filename(self._url, given, AIOSQLITE)
         self._set_up(pool_options)
 
@@ -332,7 +337,11 @@ class SQLitePool(LegacyPool):
             )
         if is_memory or not in_memory or is_shared:
             self._keeps = KEPT
-            self._turn = dialect.WritingTurn(float(self._arguments.get("timeout", 5.0)))
+            milliseconds = self._arguments["pragmas"].get("busy_timeout")
+            seconds = self._arguments.get("timeout", 5.0)
+            self._turn = dialect.WritingTurn(
+                float(seconds) if milliseconds is None else int(milliseconds) / 1000
+            )
             await self.start()
 
     async def shut_down(self, timeout: float | None = None) -> None:

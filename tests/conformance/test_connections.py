@@ -9,11 +9,12 @@ import weakref
 import pytest
 
 from databases import Database
+from databases.core import Connection
 from tests.conftest import MakeDatabase
 from tests.support.checks import checked_out, within
 from tests.support.drivers import DriverCase
 from tests.support.outside import Outside
-from tests.support.tables import accounts, notes
+from tests.support.tables import accounts, codes, notes
 
 
 async def test_a_task_has_one_connection_while_it_uses_it(database: Database) -> None:
@@ -33,6 +34,56 @@ async def test_another_task_has_another_connection(database: Database) -> None:
         theirs = await asyncio.create_task(borrow())
 
         assert theirs is not mine.raw_connection
+
+
+async def test_a_new_connection_is_another_one(database: Database, outside: Outside) -> None:
+    async with database.transaction(force_rollback=True):
+        await database.fetch_val("SELECT 1")
+        async with database.connection(new=True) as second:
+            assert second is not database.connection()
+            assert second.raw_connection is not database.connection().raw_connection
+            await second.execute(codes.insert().values(code="a"))
+
+    assert outside.column(codes.c.code) == ["a"]
+    assert checked_out(database) == 0
+
+
+async def test_a_new_connection_has_transactions_of_its_own(
+    database: Database, outside: Outside
+) -> None:
+    async with database.connection(new=True) as first, database.connection(new=True) as second:
+        async with first.transaction(force_rollback=True):
+            await first.fetch_val("SELECT 1")
+            async with second.transaction():
+                await second.execute(codes.insert().values(code="a"))
+
+    assert outside.column(codes.c.code) == ["a"]
+
+
+async def test_with_force_rollback_there_is_no_second_connection(
+    make_database: MakeDatabase, outside: Outside
+) -> None:
+    async with make_database(force_rollback=True) as database:
+        async with database.connection(new=True) as second:
+            await second.execute(codes.insert().values(code="a"))
+
+    assert outside.column(codes.c.code) == []
+
+
+async def test_a_subclass_may_override_connection_without_new(make_database: MakeDatabase) -> None:
+    class Counting(Database):
+        asked = 0
+
+        def connection(self) -> Connection:  # type: ignore[override]  # as programs have it
+            Counting.asked += 1
+            return super().connection()
+
+    async with Counting(make_database().url) as database:
+        async with database.transaction():
+            assert await database.fetch_val("SELECT 1") == 1
+            await database.on_commit(lambda: None)
+
+    assert Counting.asked >= 2
 
 
 async def test_a_child_task_does_not_share_the_transaction_of_its_parent(

@@ -66,6 +66,19 @@ async def low_level() -> None:
     assert_type(await database.transaction().start(), Transaction)
 
 
+async def hooks() -> None:
+    async def later() -> int:
+        return 1
+
+    async with database.transaction() as transaction:
+        transaction.on_commit(later)
+        transaction.on_commit(lambda: "ignored")
+        transaction.on_rollback(later)
+        transaction.on_commit(later())  # type: ignore[arg-type]  # no function
+        transaction.on_commit(work)  # type: ignore[arg-type]  # wants an argument
+    await database.on_commit(later)
+
+
 async def databases() -> None:
     Database(DatabaseURL("sqlite://"))
     Database(sa.make_url("sqlite://"))
@@ -74,6 +87,7 @@ async def databases() -> None:
     assert_type(database.options, dict[str, Any])
     assert_type(database.is_connected, bool)
     assert_type(database.connection(), Connection)
+    assert_type(database.connection(new=True), Connection)
     assert_type(Database.SUPPORTED_BACKENDS, dict[str, str])
     await database.connect()
     await database.disconnect()

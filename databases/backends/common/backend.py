@@ -85,11 +85,8 @@ class CommonBackend(DatabaseBackend):
         url = self._database_url
 
         async def open_connection() -> RawConnection:
-            given = dict(arguments)
-            if callable(given.get("password")) and options.connect is None:
-                given["password"] = await called(given["password"])
             make = self.driver.connect if options.connect is None else options.connect
-            return await make(url, given)
+            return await make(url, dict(arguments))
 
         return open_connection
 

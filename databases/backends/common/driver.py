@@ -11,9 +11,20 @@ from collections.abc import Awaitable, Callable, Mapping, Sequence
 from typing import Any, NamedTuple, Protocol
 
 from databases.backends.common.plans import Plan
+from databases.errors import ConfigurationError
 from databases.urls import DatabaseURL
 
-__all__ = ["Arguments", "Driver", "Fetched", "Outcome", "RawConnection", "Stream", "Value", "takes"]
+__all__ = [
+    "Arguments",
+    "Driver",
+    "Fetched",
+    "Outcome",
+    "RawConnection",
+    "Stream",
+    "Value",
+    "takes",
+    "with_password",
+]
 
 RawConnection = Any
 """A driver's own connection object."""
@@ -29,6 +40,26 @@ def takes(function: Callable[..., Any], name: str) -> bool:
         return name in inspect.signature(function).parameters
     except ValueError:  # a compiled function without a signature
         return True
+
+
+async def with_password(arguments: Mapping[str, Any]) -> dict[str, Any]:
+    """Return *arguments* with the password that its function gives, if it is one.
+
+    Asked for each connection anew, those that only cancel a statement
+    included: a password may be good for minutes.
+    """
+    password = arguments.get("password")
+    if not callable(password):
+        return dict(arguments)
+    found = password()
+    if hasattr(found, "__await__"):
+        found = await found
+    if not isinstance(found, str):
+        raise ConfigurationError(
+            f"cannot connect: the function given as password returned a {type(found).__name__}; "
+            "let it return a string"
+        )
+    return {**arguments, "password": found}
 
 
 class Fetched(NamedTuple):

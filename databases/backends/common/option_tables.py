@@ -10,6 +10,7 @@ from databases.backends.common.options import (
     json_object,
     seconds,
 )
+from databases.backends.common.pragmas import PRAGMAS
 
 __all__ = ["AIOMYSQL", "AIOPG", "AIOSQLITE", "ASYNCMY", "ASYNCPG", "PSYCOPG"]
 
@@ -246,6 +247,7 @@ AIOSQLITE = OptionTable(
         Option("autocommit", sqlite_autocommit),
         Option("iter_chunk_size", integer),
         Option("loop"),
+        *(Option(name, read) for name, read in PRAGMAS.items()),
         # SQLite's own, which stay with the file name when ``uri`` is true.
         *(
             Option(name, target="url")

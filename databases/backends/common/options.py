@@ -301,7 +301,9 @@ def _converted(option: Option, text: str) -> Any:
     try:
         return option.convert(text)
     except ValueError:
-        expected = _EXPECTED.get(option.convert, "a value it takes")
+        expected = _EXPECTED.get(option.convert) or getattr(
+            option.convert, "expected", "a value it takes"
+        )
         raise ConfigurationError(
             f"cannot use the option {option.name!r}: {text!r} is not {expected}; correct it"
         ) from None

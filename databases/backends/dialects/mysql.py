@@ -10,7 +10,7 @@ from sqlalchemy.dialects.mysql.pymysql import MySQLDialect_pymysql
 from sqlalchemy.engine.interfaces import Dialect
 
 from databases.backends.common.cursors import CursorDriver, CursorStream, Peer, heeding
-from databases.backends.common.driver import Arguments, RawConnection, Stream
+from databases.backends.common.driver import Arguments, RawConnection, Stream, with_password
 from databases.backends.common.tls import MAY_DECLINE
 from databases.backends.dialects.postgresql import read_isolation, refuse_unknown
 from databases.errors import ConfigurationError
@@ -73,7 +73,7 @@ class MySQLDriver(CursorDriver):
 
     async def opened(self, url: DatabaseURL, arguments: Mapping[str, Any]) -> RawConnection:
         """Open a connection; in clear text only where that was not ruled out."""
-        given = dict(arguments)
+        given = await with_password(arguments)
         may_decline = given.pop(MAY_DECLINE, False)
         try:
             raw = await self._heeded(url, given)
