@@ -40,9 +40,7 @@ from databases.backends.common.pragmas import read_pragmas
 from databases.backends.common.rawsql import SQLITE
 from databases.backends.common.records import Record
 from databases.backends.dialects import sqlite as dialect
-from databases.backends.dialects.postgresql import read_isolation, refuse_unknown
 from databases.backends.dialects.threads import Begun, Reply, hop, stop
-from databases.errors import ConfigurationError
 from databases.importer import import_driver
 from databases.interfaces import TransactionBackend
 from databases.urls import DatabaseURL
@@ -55,7 +53,6 @@ ENOUGH = 10
 """Connections, each with a thread, beyond which tasks wait a moment for one of them."""
 KEPT = 5
 """Idle connections that are kept while connected."""
-_MODES = ("deferred", "immediate", "exclusive")
 _memory_names = itertools.count(1)
 
 
@@ -207,7 +204,7 @@ class SQLiteDriver(CursorDriver):
 
     async def begin(self, raw: RawConnection, options: Mapping[str, Any]) -> None:
         """Begin; *mode* tells when SQLite takes its locks."""
-        statement = _begin_statement(options)
+        statement = dialect.begin_statement(options)
         is_deferred = statement in ("BEGIN", "BEGIN DEFERRED")
         if is_deferred and hasattr(raw, "begun") and not self.in_transaction(raw):
             # It takes no lock yet and has nothing to tell: the thread does it
@@ -255,24 +252,6 @@ class _Stream:
         if self._raw._running:
             self._raw._tx.put_nowait((Reply(None), self._cursor.close))
         return True
-
-
-def _begin_statement(options: Mapping[str, Any]) -> str:
-    if not options:
-        return "BEGIN"
-    refuse_unknown(options, ("mode", "isolation"), "SQLite")
-    isolation = read_isolation(options.get("isolation"))
-    if isolation not in (None, "serializable"):
-        raise ConfigurationError(
-            f"cannot begin a transaction: SQLite has no isolation level {isolation!r}; "
-            "its transactions are always serializable"
-        )
-    mode = str(options.get("mode") or "deferred").lower()
-    if mode not in _MODES:
-        raise ConfigurationError(
-            f"cannot begin a transaction: {mode!r} is no mode; give one of {', '.join(_MODES)}"
-        )
-    return f"BEGIN {mode.upper()}"
 
 
 async def _begin_turn(raw: RawConnection) -> None:

@@ -8,6 +8,7 @@ from __future__ import annotations
 import asyncio
 import sqlite3
 from collections import deque
+from collections.abc import Mapping
 from typing import Any
 
 from sqlalchemy.dialects.sqlite.pysqlite import SQLiteDialect_pysqlite
@@ -16,9 +17,12 @@ from sqlalchemy.engine.interfaces import Dialect
 from databases.backends.common.cursors import EMPTY, names_of
 from databases.backends.common.driver import Fetched, Outcome, Row
 from databases.backends.common.plans import Plan
+from databases.backends.dialects.postgresql import read_isolation, refuse_unknown
+from databases.errors import ConfigurationError
 
 __all__ = [
     "WritingTurn",
+    "begin_statement",
     "execute",
     "execute_many",
     "fetch",
@@ -29,11 +33,32 @@ __all__ = [
     "run",
 ]
 
+_MODES = ("deferred", "immediate", "exclusive")
+
 
 def make_dialect() -> Dialect:
     """Return the dialect of the SQLite driver."""
     dialect: Dialect = SQLiteDialect_pysqlite(paramstyle="qmark")
     return dialect
+
+
+def begin_statement(options: Mapping[str, Any]) -> str:
+    """Return the BEGIN that *options* ask for."""
+    if not options:
+        return "BEGIN"
+    refuse_unknown(options, ("mode", "isolation"), "SQLite")
+    isolation = read_isolation(options.get("isolation"))
+    if isolation not in (None, "serializable"):
+        raise ConfigurationError(
+            f"cannot begin a transaction: SQLite has no isolation level {isolation!r}; "
+            "its transactions are always serializable"
+        )
+    mode = str(options.get("mode") or "deferred").lower()
+    if mode not in _MODES:
+        raise ConfigurationError(
+            f"cannot begin a transaction: {mode!r} is no mode; give one of {', '.join(_MODES)}"
+        )
+    return f"BEGIN {mode.upper()}"
 
 
 def fetch(connection: sqlite3.Connection, sql: str, args: Any) -> Fetched:
