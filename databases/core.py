@@ -247,6 +247,7 @@ class Database(Queries, Hooking):
         is_alone = (
             self._global_connection is None
             and type(self).connection is _connection
+            and "connection" not in self.__dict__
             and task not in self._connection_map
             and task not in self._streams
             and is_ours(self._backend.connection(), "iterate")
@@ -296,6 +297,8 @@ class Database(Queries, Hooking):
             timeout is not None
             or self._global_connection is not None
             or type(self).connection is not _connection
+            or "connection" in self.__dict__
+            or getattr(Connection, verb) is not getattr(Queries, verb)
         ):
             return partial(self._run_entered, verb, timeout)
         if self._connection_map or self._streams:
@@ -303,7 +306,7 @@ class Database(Queries, Hooking):
             own = self._connection_map.get(task)
             if own is not None:
                 # Its method would do no more than this, in one more frame.
-                if getattr(type(own), verb) is getattr(Queries, verb):
+                if type(own) is Connection and verb not in own.__dict__:
                     return own._runner(verb, None)
                 return getattr(own, verb)  # type: ignore[no-any-return]
             if task in self._streams:

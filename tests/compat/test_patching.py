@@ -150,3 +150,34 @@ async def test_verbs_can_be_replaced_on_one_database(database: Database) -> None
         assert answer == ["row"]
 
     assert len(await database.fetch_all("SELECT 1")) == 1
+
+
+SINGLE = "fetch_all fetch_one fetch_val execute".split()
+
+
+@pytest.mark.parametrize("method", SINGLE)
+async def test_connection_patched_on_the_class_serves_single_queries(
+    database: Database, method: str
+) -> None:
+    with mock.patch(f"databases.core.Connection.{method}", autospec=True) as patched:
+        patched.return_value = "answer"
+
+        outside = await getattr(database, method)("SELECT 1")
+        async with database.connection():
+            inside = await getattr(database, method)("SELECT 1")
+
+    assert (outside, inside) == ("answer", "answer")
+
+
+@pytest.mark.parametrize("method", SINGLE)
+async def test_connection_method_of_an_object_can_be_replaced(
+    database: Database, method: str
+) -> None:
+    given = mock.create_autospec(core.Connection, instance=True)
+    given.__aenter__.return_value = given
+    getattr(given, method).return_value = "answer"
+
+    with mock.patch.object(database, "connection", return_value=given):
+        answer = await getattr(database, method)("SELECT 1")
+
+    assert answer == "answer"
