@@ -59,7 +59,7 @@ class PoolOptions:
     debug: bool = False
     """Whether it also says where the connection was acquired."""
     query_cache_size: int | None = None
-    """Statements whose text is remembered, per database; None: as many as is usual."""
+    """Statements whose text is remembered, per database; None: 512; 0: none."""
     reset: Literal["auto", "always"] | Hook = "auto"
     """When session state is forgotten, or what forgets it (asyncpg)."""
     on_connect: Hook | None = None
