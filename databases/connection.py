@@ -19,12 +19,13 @@ from collections.abc import (
 from contextlib import aclosing
 from functools import partial
 from types import TracebackType
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, Any, cast
 
 from sqlalchemy import ClauseElement
 
 from databases.backends.common.backend import CommonConnection
 from databases.backends.common.bulk import chunks_of
+from databases.backends.common.outcomes import run_by_verbs
 from databases.backends.common.statements import Query, as_clause
 from databases.errors import ConnectionStateError, TransactionStateError
 from databases.events import logger
@@ -32,6 +33,7 @@ from databases.hooks import settle, start_hooks
 from databases.interfaces import ConnectionBackend, DatabaseBackend, Record
 from databases.limits import limited, running_loop
 from databases.queries import Queries
+from databases.results import Result
 from databases.transactions import Run, RunState, Transaction, ancestors, current_task
 from databases.turns import Turn
 
@@ -132,6 +134,23 @@ class Connection(Queries):
 
     def _runner(self, verb: str, timeout: float | None) -> Callable[..., Awaitable[Any]]:
         return partial(self._run, timeout, verb)
+
+    async def run(
+        self,
+        query: ClauseElement | str,
+        values: Mapping[str, Any] | None = None,
+        *,
+        timeout: float | None = None,
+    ) -> Result:
+        """Run *query*; return all that is known of what it did, on every driver alike."""
+        backend = self._connection
+        asked = prepared(backend, query, values)
+        run: Any = partial(run_by_verbs, backend)
+        if isinstance(asked, Query) and is_ours(backend, "run"):
+            run = cast("CommonConnection", backend).run
+        async with limited(timeout), self, self._query_turn:
+            result: Result = await run(asked)
+            return result
 
     async def execute_many(
         self,

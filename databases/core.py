@@ -35,6 +35,7 @@ from databases.importer import import_from_string
 from databases.interfaces import DatabaseBackend, Record
 from databases.limits import forks, limited
 from databases.queries import Queries
+from databases.results import Result
 from databases.transactions import _ACTIVE_TRANSACTIONS, Transaction, current_task
 from databases.urls import DatabaseURL
 
@@ -237,8 +238,18 @@ class Database(Queries, Hooking):
         *values* may be asynchronous, a generator for example. Rows are taken
         from it as they are sent, so that memory does not grow with them.
         """
-        async with limited(timeout), self.connection() as connection:
-            await connection.execute_many(query, values)
+        await self._run_entered("execute_many", timeout, query, values)
+
+    async def run(
+        self,
+        query: ClauseElement | str,
+        values: Mapping[str, Any] | None = None,
+        *,
+        timeout: float | None = None,
+    ) -> Result:
+        """Run *query*; return all that is known of what it did, on every driver alike."""
+        result: Result = await self._run_entered("run", timeout, query, values)
+        return result
 
     async def _batches(
         self, query: ClauseElement | str, values: Mapping[str, Any] | None, timeout: float | None

@@ -17,6 +17,7 @@ from typing import Any, TypeVar, overload
 from sqlalchemy import ClauseElement, ColumnElement
 
 from databases.interfaces import Record
+from databases.results import Result
 from databases.shapes import shape_of
 
 __all__ = ["Queries"]
@@ -165,6 +166,16 @@ class Queries:
     ) -> Any:
         """Run *query*; return its key, row count or value (see the queries page)."""
         return await self._runner("execute", timeout)(query, values)
+
+    async def run(
+        self,
+        query: ClauseElement | str,
+        values: Mapping[str, Any] | None = None,
+        *,
+        timeout: float | None = None,
+    ) -> Result:
+        """Run *query*; return all that is known of what it did, on every driver alike."""
+        raise NotImplementedError
 
     async def execute_many(
         self,

@@ -13,7 +13,9 @@ from databases import Database, core
 from tests.conftest import MakeDatabase
 from tests.support.outside import Outside
 
-COROUTINES = "connect disconnect fetch_all fetch_one fetch_val execute execute_many".split()
+COROUTINES = (
+    "connect disconnect fetch_all fetch_one fetch_val fetch_column execute execute_many run"
+).split()
 ARGUMENTS: dict[str, tuple[Any, ...]] = {
     "connect": (),
     "disconnect": (),

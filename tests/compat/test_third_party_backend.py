@@ -18,6 +18,7 @@ from sqlalchemy.sql.elements import TextClause
 from databases import Database, core
 from databases.errors import RecordTypeError
 from databases.interfaces import ConnectionBackend, DatabaseBackend, Record, TransactionBackend
+from databases.results import Result
 from tests.compat.third_party import PATH, SCHEME, ThreadBackend, ThreadConnection
 from tests.support.tables import Mood, notes, typed
 
@@ -212,6 +213,16 @@ async def test_rows_of_any_kind_become_typed_if_they_have_names(connected: Datab
         with pytest.raises(RecordTypeError, match="tuple.*it has no column names"):
             await connected.fetch_all(BY_ID, into=Pair)
         assert await connected.fetch_all(BY_ID, into=lambda row: row[1]) == [2]
+
+
+async def test_run_gives_what_the_verbs_of_the_backend_tell(connected: Database) -> None:
+    insert = await connected.run(notes.insert(), {"text": "three"})
+    returning = await connected.run(notes.delete().where(notes.c.id == 2).returning(notes.c.text))
+    select = await connected.run("SELECT id FROM notes ORDER BY id")
+
+    assert insert == Result(None, None, None, [])
+    assert (returning.rowcount, [row["text"] for row in returning.rows]) == (1, ["two"])
+    assert (select.rowcount, [row["id"] for row in select.rows]) == (2, [1, 3])
 
 
 async def test_iterate_passes_the_rows_on(connected: Database) -> None:

@@ -11,6 +11,7 @@ from typing_extensions import assert_type
 from databases import Database
 from databases.core import Connection
 from databases.interfaces import Record
+from databases.results import Result
 
 numbers = sa.Table("numbers", sa.MetaData(), sa.Column("n", sa.Integer, primary_key=True))
 
@@ -21,6 +22,16 @@ async def verbs_of_a_database(database: Database) -> None:
     assert_type(await database.fetch_val("SELECT 1"), Any)
     assert_type(await database.execute("DELETE FROM numbers"), Any)
     assert_type(database.iterate("SELECT 1"), AsyncGenerator[Record, None])
+
+
+async def results(database: Database, connection: Connection) -> None:
+    result = await database.run(numbers.insert(), {"n": 1}, timeout=5)
+    assert_type(result, Result)
+    assert_type(result.rowcount, int | None)
+    assert_type(result.lastrowid, int | None)
+    assert_type(result.inserted_primary_key, tuple[Any, ...] | None)
+    assert_type(result.rows, list[Record])
+    assert_type(await connection.run("SELECT 1"), Result)
 
 
 async def verbs_of_a_connection(connection: Connection) -> None:

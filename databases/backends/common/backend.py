@@ -15,10 +15,11 @@ from sqlalchemy.engine.interfaces import Dialect
 from databases.backends.common import rawsql
 from databases.backends.common.cleaning import called
 from databases.backends.common.direct import Direct, Originals
-from databases.backends.common.driver import Driver, Outcome, RawConnection
+from databases.backends.common.driver import Driver, Fetched, Outcome, RawConnection
 from databases.backends.common.kinds import Kind
 from databases.backends.common.lease import Lease
 from databases.backends.common.options import OptionTable, given_options, split_options
+from databases.backends.common.outcomes import result_of
 from databases.backends.common.plans import BoundStatement
 from databases.backends.common.pool import Pool
 from databases.backends.common.records import Layout
@@ -29,6 +30,7 @@ from databases.errors import (
     NotConnectedError,
 )
 from databases.interfaces import DatabaseBackend, TransactionBackend
+from databases.results import Result
 from databases.urls import DatabaseURL
 
 __all__ = ["CommonBackend", "CommonConnection", "CommonTransaction"]
@@ -182,6 +184,23 @@ class CommonConnection(Lease):
                 return await self.execute(query)
             raise
         return self._result(bound, outcome)
+
+    async def run(self, query: Any) -> Result:
+        """Run *query*; return all that is known of what it did."""
+        bound = self._compile(query)
+        raw = self._prepared(bound)
+        if raw is None:
+            raw = await self._settle()
+        fetched, outcome = Fetched((), ()), Outcome()
+        try:
+            if bound.plan.returns_rows:
+                fetched = await self.driver.fetch(raw, bound[0], bound[1])
+            else:
+                outcome = await self.driver.execute(raw, bound[0], bound[1], bound.plan)
+        except BaseException as error:
+            self._note(error)
+            raise
+        return result_of(bound, fetched, outcome)
 
     async def execute_many(self, queries: Any, rows: Iterable[Mapping[str, Any]] = ()) -> None:
         """Run one statement per row, all or none of them.

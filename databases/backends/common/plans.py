@@ -68,8 +68,13 @@ class BoundStatement(NamedTuple):
     args: Any
     """A sequence; None where the driver is to take the text as it is."""
     plan: Plan
-    key: Any = None
-    """The primary key that an INSERT was given, when it was."""
+    keys: Sequence[Any] = ()
+    """What an INSERT was given of the primary key: a value or None for each of its columns."""
+
+    @property
+    def key(self) -> Any:
+        """The first column of the primary key that an INSERT was given, when it was."""
+        return self.keys[0] if self.keys else None
 
 
 class _Step(NamedTuple):
@@ -119,7 +124,11 @@ class CorePlan:
             not self._has_expansion and not self._defaults and len(self._order) == len(self._steps)
         )
         self._quick = [(s.given, s.position, s.key, s.parameter, s.processor) for s in self._steps]
-        self._key_name = _key_name_of(compiled)
+        self.key_columns = _key_columns_of(compiled)
+        self._key_names = _key_names_of(compiled)
+        self.returns_only_key = bool(compiled.isinsert and compiled.implicit_returning)
+        """Whether its rows are the new primary keys, for which nobody has asked."""
+        self.is_upsert = getattr(compiled.statement, "_post_values_clause", None) is not None
         self.plan = Plan(
             finish(compiled.string, has_args=bool(self._order)),
             _kind_of_compiled(compiled),
@@ -133,7 +142,7 @@ class CorePlan:
         *parameters* are the statement's own, in the order of its cache key.
         """
         plan = self.plan
-        if self._is_simple and self._key_name is None:
+        if self._is_simple and not self._key_names:
             args: list[Any] = []
             for given, position, name, constant, processor in self._quick:
                 if given:
@@ -145,10 +154,10 @@ class CorePlan:
                 args.append(value if processor is None else processor(value))
             return BoundStatement(plan.sql, args or self._no_args, plan)
         by_name = self._values_by_name(parameters, values)
-        key = by_name.get(self._key_name) if self._key_name is not None else None
+        keys = [None if name is None else by_name.get(name) for name in self._key_names]
         if self._has_expansion:
             text, expanded = self._expand(by_name)
-            return BoundStatement(text, expanded or self._no_args, plan, key)
+            return BoundStatement(text, expanded or self._no_args, plan, keys)
         processed = {
             step.name: by_name[step.name]
             if step.processor is None
@@ -156,7 +165,7 @@ class CorePlan:
             for step in self._steps
         }
         return BoundStatement(
-            plan.sql, [processed[n] for n in self._order] or self._no_args, plan, key
+            plan.sql, [processed[n] for n in self._order] or self._no_args, plan, keys
         )
 
     def sources(self, parameters: Sequence[BindParameter[Any]]) -> list[Source] | None:
@@ -342,16 +351,26 @@ def has_clause_defaults(compiled: Any) -> bool:
     return any(d is None or not (d.is_callable or d.is_scalar) for _, d in _defaults_of(compiled))
 
 
-def _key_name_of(compiled: Any) -> str | None:
-    """Return the parameter that holds the new row's primary key, if one does."""
-    if not compiled.isinsert or compiled._result_columns:
-        return None
-    table = getattr(compiled.compile_state, "dml_table", None)
-    column = next(iter(getattr(table, "primary_key", ())), None)
-    if column is None:
-        return None
-    name: str = compiled._within_exec_param_key_getter(column)
-    return name if name in compiled.binds else None
+def _key_names_of(compiled: Any) -> tuple[str | None, ...]:
+    """Return the parameters that hold the new row's primary key, empty if none does."""
+    if not compiled.isinsert:
+        return ()
+    key = getattr(getattr(compiled.compile_state, "dml_table", None), "primary_key", ())
+    names = [compiled._within_exec_param_key_getter(column) for column in key]
+    given = tuple(name if name in compiled.binds else None for name in names)
+    return given if any(given) else ()
+
+
+def _key_columns_of(compiled: Any) -> tuple[Any, ...]:
+    """Return the primary key of the table that gets one new row, empty in any other case."""
+    state = compiled.compile_state
+    if (
+        not compiled.isinsert
+        or state._has_multi_parameters
+        or compiled.statement.select is not None
+    ):
+        return ()
+    return tuple(getattr(state.dml_table, "primary_key", ()))
 
 
 def _kind_of_compiled(compiled: Any) -> Kind:
