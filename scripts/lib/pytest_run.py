@@ -32,6 +32,8 @@ class Outcome:
 
     code: int
     drivers: dict[str, Counts]
+    table: list[str] = field(default_factory=list)
+    """Lines that the tests want to be shown at the end."""
 
     def total(self) -> Counts:
         """Add up all drivers, and the tests of none."""
@@ -65,7 +67,8 @@ def run_pytest(
             },
         )
         try:
-            rows = json.loads(report.read_text("utf-8"))["drivers"]
+            found = json.loads(report.read_text("utf-8"))
         except (OSError, ValueError):
-            rows = {}
-    return Outcome(code, {name: Counts(**row) for name, row in rows.items()})
+            found = {"drivers": {}, "table": []}
+    drivers = {name: Counts(**row) for name, row in found["drivers"].items()}
+    return Outcome(code, drivers, found["table"])

@@ -147,6 +147,9 @@ def _report(
     table.show(("driver", "server", "passed", "failed", "skipped", "reasons"), rows)
     print()
     _show_reasons(outcomes)
+    for _, outcome in outcomes:
+        if outcome.table:
+            print(*outcome.table, "", sep="\n")
     for problem in problems:
         print(problem)
     totals = [outcome.total() for _, outcome in outcomes]

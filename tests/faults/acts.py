@@ -115,7 +115,7 @@ async def ends_in_time(seconds: float, what: str = "it") -> AsyncIterator[None]:
         assert took <= limit, f"{what} took {took:.2f} s, its time-out was {seconds} s"
 
 
-async def times_out(work: Awaitable[Any], seconds: float = 0.3) -> None:
+async def times_out(work: Awaitable[Any], seconds: float = 0.15) -> None:
     """Give *work* *seconds*; it must need longer, and end with the time-out's error in time."""
     async with ends_in_time(seconds):
         try:

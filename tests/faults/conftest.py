@@ -13,10 +13,11 @@ import pytest
 import sqlalchemy as sa
 
 from tests.conftest import Outsides
-from tests.faults.score import Score
+from tests.faults.score import NO_DRIVER, Score
 from tests.support.drivers import NO_SERVERS, DriverCase, skip_reason
 from tests.support.network import Network, broken_network
 from tests.support.outside import Outside
+from tests.support.report import TABLE
 
 TIME_LIMIT = 60
 """Longest time, in seconds, that a test may take, unless its mark `time_limit` gives it more."""
@@ -53,17 +54,24 @@ def pytest_runtest_makereport(
     report = yield
     for mark, name in KINDS.items():
         if item.get_closest_marker(mark) and not report.skipped:
-            counts = item.config.stash.setdefault(SCORE, Score())
+            counts = _score(item.config)
             callspec = getattr(item, "callspec", None)
-            driver = str(callspec.params.get("driver", "all")) if callspec else "all"
+            driver = str(callspec.params.get("driver", NO_DRIVER)) if callspec else NO_DRIVER
             counts.ended(name, driver, item.nodeid, report.when or "", failed=report.failed)
     return report
+
+
+def _score(config: pytest.Config) -> Score:
+    if SCORE not in config.stash:
+        config.stash[SCORE] = Score()
+        config.stash[TABLE] = config.stash[SCORE].lines
+    return config.stash[SCORE]
 
 
 @pytest.fixture
 def score(request: pytest.FixtureRequest) -> Score:
     """Give what this run counts."""
-    return request.config.stash.setdefault(SCORE, Score())
+    return _score(request.config)
 
 
 @pytest.fixture
@@ -100,11 +108,12 @@ def far_url(outside: Outside, network: Network) -> str:
 def pytest_terminal_summary(
     terminalreporter: pytest.TerminalReporter, config: pytest.Config
 ) -> None:
-    """Print what was counted."""
+    """Print what was counted, unless `scripts/test` does so at its own end."""
     score = config.stash.get(SCORE, None)
-    if score is not None:
+    if score is not None and not config.getoption("--report-drivers", None):
         terminalreporter.section("faults")
-        score.show(terminalreporter.write_line)
+        for line in score.lines():
+            terminalreporter.write_line(line)
 
 
 @contextlib.contextmanager

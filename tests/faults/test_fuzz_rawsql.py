@@ -203,7 +203,7 @@ def fuzz(
     @given(strategy)
     def run(query: Query) -> None:
         note(f"written: {query.written!r}\nmeant:   {query.meant!r}\nvalues:  {query.values!r}")
-        score.inputs[name] += 1
+        score.tried(name, outside.case.name)
         loop.run_until_complete(check(database, query))
 
     try:
@@ -243,7 +243,7 @@ def test_any_text_without_parameters(outside: Outside, score: Score) -> None:
             with pytest.raises(Exception):
                 await heard(database, query)
             return
-        score.inputs["damaged SQL that the server takes"] += 1
+        score.tried("damaged SQL that the server takes", outside.case.name)
         assert await heard(database, query) == expected
 
     fuzz(outside, score, "damaged SQL", damaged(Writer(outside.case)), check)

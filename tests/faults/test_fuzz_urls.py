@@ -57,7 +57,7 @@ def test_what_is_replaced_comes_back_and_the_rest_stays(score: Score) -> None:
     @EXAMPLES
     @given(SCHEMES, PARTS, PARTS)
     def check(scheme: str, first: dict[str, Any], second: dict[str, Any]) -> None:
-        score.inputs["database URLs"] += 1
+        score.tried("database URLs")
         url = made(scheme, first)
         before = read(url)
 
@@ -74,7 +74,7 @@ def test_text_copies_and_pickles_are_equal(score: Score) -> None:
     @EXAMPLES
     @given(SCHEMES, PARTS)
     def check(scheme: str, parts: dict[str, Any]) -> None:
-        score.inputs["database URLs"] += 1
+        score.tried("database URLs")
         url = made(scheme, parts)
 
         for other in (
@@ -95,7 +95,7 @@ def test_sqlalchemy_reads_the_same(score: Score) -> None:
     @EXAMPLES
     @given(PARTS)
     def check(parts: dict[str, Any]) -> None:
-        score.inputs["database URLs"] += 1
+        score.tried("database URLs")
         # SQLAlchemy does not decode the name of a database, and takes an @ in
         # it for the end of a password.
         parts["database"] = parts.get("database", "").replace("@", "")
@@ -114,7 +114,7 @@ def test_the_password_is_hidden_wherever_the_url_is_shown(score: Score) -> None:
     @EXAMPLES
     @given(SECRETS.filter(lambda text: len(text) > 4), SCHEMES)
     def check(password: str, scheme: str) -> None:
-        score.inputs["database URLs"] += 1
+        score.tried("database URLs")
         url = made(scheme, {"password": password, "username": "u", "database": "d"})
         written = str(url).split("u:", 1)[1].split("@")[0]
 
@@ -130,7 +130,7 @@ def test_any_text_is_a_url_or_a_clear_error(score: Score) -> None:
     @EXAMPLES
     @given(st.one_of(WORDS, SPECIAL), SPECIAL, SPECIAL, WORDS)
     def check(scheme: str, netloc: str, path: str, query: str) -> None:
-        score.inputs["database URLs"] += 1
+        score.tried("database URLs")
         text = f"{scheme}://{netloc}/{path}?{query}"
         try:
             url = DatabaseURL(text)

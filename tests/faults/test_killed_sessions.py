@@ -8,6 +8,7 @@ import asyncpg
 import pytest
 
 from databases import Database
+from databases.backends.common import pool
 from tests.conftest import MakeDatabase
 from tests.faults.acts import (
     end_sessions,
@@ -43,8 +44,16 @@ async def ended(outside: Outside) -> None:
     await asyncio.sleep(0.01)
 
 
-@pytest.mark.parametrize("idle", [None, 0.01, 1.2], ids=["at_once", "soon", "after_a_while"])
-async def test_ended_while_idle(database: Database, outside: Outside, idle: float | None) -> None:
+@pytest.mark.parametrize("idle", [None, 0.01, 0.1], ids=["at_once", "soon", "after_a_while"])
+async def test_ended_while_idle(
+    make_database: MakeDatabase,
+    outside: Outside,
+    idle: float | None,
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    monkeypatch.setattr(pool, "PING_AFTER", 0.05)
+    database = make_database()
+    await database.connect()
     assert await database.fetch_val("SELECT 1") == 1
     end_sessions(outside)
     while outside.sessions():

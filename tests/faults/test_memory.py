@@ -49,7 +49,7 @@ def other_tasks() -> list[str]:
     return [repr(task.get_coro()) for task in asyncio.all_tasks() if task is not mine]
 
 
-async def growth(count: int, work: Callable[[int], Awaitable[None]], warm_up: int = 300) -> int:
+async def growth(count: int, work: Callable[[int], Awaitable[None]], warm_up: int = 200) -> int:
     """Give the bytes by which memory grows over *count* tasks, once caches are full."""
     # Traced from the beginning: what a cache lets go must be known to it.
     tracemalloc.start()
@@ -66,7 +66,7 @@ async def growth(count: int, work: Callable[[int], Awaitable[None]], warm_up: in
         tracemalloc.stop()
 
 
-@pytest.mark.parametrize("count", [600, pytest.param(20_000, marks=pytest.mark.thorough)])
+@pytest.mark.parametrize("count", [300, pytest.param(20_000, marks=pytest.mark.thorough)])
 async def test_short_tasks_with_a_query_and_a_transaction(
     pooled: Database, outside: Outside, count: int
 ) -> None:
@@ -95,7 +95,7 @@ async def test_short_tasks_that_are_cancelled(pooled: Database, outside: Outside
         task.cancel()
         await asyncio.wait({task})
 
-    assert await growth(400, work) < ALLOWED
+    assert await growth(200, work) < ALLOWED
     assert len(pooled._connection_map) == 0
     await has_places(pooled, 3)
 
@@ -105,11 +105,12 @@ async def test_short_tasks_that_fail(pooled: Database, outside: Outside) -> None
         async with pooled.transaction():
             await pooled.fetch_all("SELECT * FROM nowhere")
 
-    assert await growth(400, work) < ALLOWED
+    assert await growth(200, work) < ALLOWED
     assert len(pooled._connection_map) == 0
     await has_places(pooled, 3)
 
 
+@pytest.mark.thorough
 async def test_statements_that_are_all_different(pooled: Database, outside: Outside) -> None:
     """Texts with values in them fill the caches, which have a bound."""
 

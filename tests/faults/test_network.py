@@ -27,7 +27,7 @@ from tests.support.watching import patience
 
 pytestmark = [requires("server"), pytest.mark.fault]
 
-CLEANUP = 1.0
+CLEANUP = 0.4
 """Seconds that a connection may take to be cleaned, in most of these tests."""
 
 

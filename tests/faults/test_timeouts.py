@@ -31,7 +31,7 @@ from tests.support.tables import accounts
 
 pytestmark = pytest.mark.law
 
-SECONDS = 0.3
+SECONDS = 0.15
 
 
 @pytest.fixture

@@ -389,7 +389,7 @@ class StackMachine(RuleBasedStateMachine):
 @pytest.mark.parametrize("shared", [False, True], ids=["own", "shared"])
 def test_the_stack_does_as_its_model(shared: bool, recovers: bool, score: Score) -> None:
     def count() -> None:
-        score.inputs["transaction histories"] += 1
+        score.tried("histories of transactions")
 
     attributes = {"shared": shared, "recovers": recovers, "begun": staticmethod(count)}
     machine: Any = type("Machine", (StackMachine,), attributes)

@@ -7,7 +7,7 @@ from __future__ import annotations
 
 import json
 from collections import Counter
-from collections.abc import Generator
+from collections.abc import Callable, Generator
 from pathlib import Path
 from typing import Any
 
@@ -15,6 +15,9 @@ import pytest
 
 NO_DRIVER = "(none)"
 """The name under which tests count that are not about one driver."""
+
+TABLE = pytest.StashKey[Callable[[], list[str]]]()
+"""In the configuration: gives the lines of a table for the end of the run."""
 
 
 def pytest_addoption(parser: pytest.Parser) -> None:
@@ -68,7 +71,8 @@ class DriverReport:
             row[outcome] += 1
             if outcome == "skipped":
                 row["reasons"][self._reasons[nodeid]] += 1
-        report = {"exit": int(exitstatus), "drivers": drivers}
+        table = session.config.stash.get(TABLE, list)()
+        report = {"exit": int(exitstatus), "drivers": drivers, "table": table}
         self._path.write_text(json.dumps(report, indent=1), encoding="utf-8")
 
 
