@@ -19,8 +19,9 @@ from collections.abc import (
 from contextlib import aclosing
 from functools import partial
 from types import TracebackType
-from typing import TYPE_CHECKING, Any, cast
+from typing import TYPE_CHECKING, Any, Concatenate, ParamSpec, TypeVar, cast
 
+import sqlalchemy as sa
 from sqlalchemy import ClauseElement
 
 from databases.backends.common.backend import CommonConnection
@@ -34,6 +35,7 @@ from databases.interfaces import ConnectionBackend, DatabaseBackend, Record
 from databases.limits import limited, running_loop
 from databases.queries import Queries
 from databases.results import Result
+from databases.schema import run_sync
 from databases.transactions import Run, RunState, Transaction, ancestors, current_task
 from databases.turns import Turn
 
@@ -46,6 +48,9 @@ else:
     from typing_extensions import Self
 
 __all__ = ["Connection"]
+
+P = ParamSpec("P")
+T = TypeVar("T")
 
 
 class Connection(Queries):
@@ -129,6 +134,11 @@ class Connection(Queries):
                     await self._release()
         async with limited(timeout), self, self._query_turn:
             return await run(query, *args)
+
+    async def _in_turn(self, work: Callable[[Any], Awaitable[Any]]) -> Any:
+        """Enter, take the turn and do *work* with the backend's connection."""
+        async with self, self._query_turn:
+            return await work(self._connection)
 
     # Queries
 
@@ -214,6 +224,19 @@ class Connection(Queries):
                     async for record in backend.iterate(clause):
                         yield (record,)
 
+    async def run_sync(
+        self,
+        function: Callable[Concatenate[sa.Connection, P], T],
+        *args: P.args,
+        **kwargs: P.kwargs,
+    ) -> T:
+        """Return what *function* returns, called with a ``sqlalchemy.Connection``.
+
+        See `Database.run_sync`.
+        """
+        async with self:
+            return await run_sync(self, {}, lambda sync: function(sync, *args, **kwargs))
+
     def transaction(self, *, force_rollback: bool = False, **kwargs: Any) -> Transaction:
         """Return a transaction on this connection; options as `Database.transaction`."""
         return Transaction(lambda: self, force_rollback, **kwargs)
@@ -259,13 +282,13 @@ class Connection(Queries):
             return True
         top = self._runs[-1]
         task = None if run.task is None else run.task()
-        return top.is_shared or _is_around(top, task, inherited)
+        return top.is_shared or top.is_around(task, inherited)
 
     def _run_around(self) -> Run | None:
         """Return the innermost transaction that what this task does now is part of."""
         task, inherited = current_task(), ancestors()
         for run in reversed(self._runs):
-            if not run.is_shared and _is_around(run, task, inherited):
+            if not run.is_shared and run.is_around(task, inherited):
                 return run
         return None
 
@@ -365,15 +388,6 @@ class Connection(Queries):
         task = asyncio.ensure_future(self._leave_forsaken(run))
         self._leaving.add(task)
         task.add_done_callback(self._leaving.discard)
-
-
-def _is_around(run: Run, task: asyncio.Task[Any] | None, inherited: frozenset[int]) -> bool:
-    """Tell whether what *task* begins belongs inside *run*, which is open on its connection."""
-    return (
-        id(run.backend) in inherited
-        or (run.task is not None and task is not None and run.task() is task)
-        or (run.state is RunState.OPEN and run.has_orphaned)
-    )
 
 
 def is_ours(backend: ConnectionBackend, verb: str) -> bool:

@@ -36,6 +36,7 @@ from databases.interfaces import DatabaseBackend, Record
 from databases.limits import forks, limited
 from databases.queries import Queries
 from databases.results import Result
+from databases.schema import Inspecting
 from databases.transactions import _ACTIVE_TRANSACTIONS, Transaction, current_task
 from databases.urls import DatabaseURL
 
@@ -57,7 +58,7 @@ __all__ = [
 ]
 
 
-class Database(Queries, Hooking):
+class Database(Queries, Hooking, Inspecting):
     """One database: connects once, then serves any number of tasks.
 
     *url* and *options* are described on the connections page; options given

@@ -77,6 +77,14 @@ class Run:
         task = None if self.task is None else self.task()
         return task is None or task.done()
 
+    def is_around(self, task: asyncio.Task[Any] | None, inherited: frozenset[int]) -> bool:
+        """Tell whether what *task* begins on the same connection belongs inside."""
+        return (
+            id(self.backend) in inherited
+            or (self.task is not None and task is not None and self.task() is task)
+            or (self.state is RunState.OPEN and self.has_orphaned)
+        )
+
 
 class Transaction:
     """A reusable recipe for transactions: context manager, decorator or by hand.

@@ -12,6 +12,7 @@ from databases.backends.common.backend import CommonBackend, CommonConnection, C
 from databases.backends.common.cursors import CursorDriver, CursorStream, Peer, heeding
 from databases.backends.common.driver import (
     Arguments,
+    Called,
     Fetched,
     Outcome,
     RawConnection,
@@ -53,6 +54,7 @@ _PAGE = 200
 class AiopgDriver(CursorDriver):
     """aiopg's connections, which psycopg2 keeps in autocommit."""
 
+    errors = psycopg2
     streams_in_transaction = True
     forgets_session = True
 
@@ -157,6 +159,11 @@ class AiopgDriver(CursorDriver):
         """Run *sql* for its effect."""
         outcome: Outcome = await heeding(super().execute(raw, sql, args, plan))
         return outcome
+
+    async def call(self, raw: RawConnection, sql: str, args: Sequence[Value]) -> Called:
+        """Run *sql* and tell everything about its result."""
+        called: Called = await heeding(super().call(raw, sql, args))
+        return called
 
     async def execute_many(
         self, raw: RawConnection, sql: str, rows: Sequence[Sequence[Value]]

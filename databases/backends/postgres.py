@@ -11,6 +11,7 @@ from sqlalchemy.engine.interfaces import Dialect
 from databases.backends.common.backend import CommonBackend, CommonConnection, CommonTransaction
 from databases.backends.common.driver import (
     Arguments,
+    Called,
     Fetched,
     Outcome,
     RawConnection,
@@ -19,6 +20,7 @@ from databases.backends.common.driver import (
     takes,
     with_password,
 )
+from databases.backends.common.kinds import Kind, kind_of
 from databases.backends.common.option_tables import ASYNCPG
 from databases.backends.common.plans import BoundStatement, Plan
 from databases.backends.common.pool_faces import AsyncpgPool
@@ -34,8 +36,18 @@ __all__ = ["PostgresBackend", "PostgresConnection", "PostgresTransaction", "Reco
 asyncpg: Any = import_driver("asyncpg")
 
 _NOT_SENT = "cannot switch to state"
+_CHAR = 18
+"""The number of PostgreSQL's type "char", which its catalogs use."""
 # Only these say for certain how many rows they touched.
 _COUNTED = ("INSERT", "UPDATE", "DELETE", "MERGE")
+
+
+class _Errors:
+    """asyncpg's exceptions, by PEP 249's names."""
+
+    Error = (asyncpg.PostgresError, asyncpg.InterfaceError)
+    InterfaceError = asyncpg.InterfaceError
+    DatabaseError = OperationalError = ProgrammingError = asyncpg.PostgresError
 
 
 class AsyncpgDriver:
@@ -45,6 +57,7 @@ class AsyncpgDriver:
     interleaves = True
     bulk_is_atomic = True
     forgets_session = True
+    errors = _Errors
 
     def accepts(self, name: str) -> bool:
         """Look at the arguments of ``asyncpg.connect()``."""
@@ -155,6 +168,19 @@ class AsyncpgDriver:
             return Outcome(row_count=int(words[-1]))
         return Outcome()
 
+    async def call(self, raw: RawConnection, sql: str, args: Sequence[Value]) -> Called:
+        """Run *sql* and tell everything about its result."""
+        if not args and ";" in sql.rstrip().rstrip(";") and kind_of(sql) is not Kind.SELECT:
+            await raw.execute(sql)  # a script, which cannot be prepared
+            return Called(None, ())
+        statement = await raw.prepare(sql)
+        kinds = statement.get_parameters() if args else ()
+        rows = await statement.fetch(*map(_as_char, args, kinds))
+        names = [attribute.name for attribute in statement.get_attributes()]
+        words = statement.get_statusmsg().split()
+        count = int(words[-1]) if words and words[-1].isdigit() else None
+        return Called(names or None, [tuple(row) for row in rows], count)
+
     async def execute_many(
         self, raw: RawConnection, sql: str, rows: Sequence[Sequence[Value]]
     ) -> None:
@@ -188,6 +214,12 @@ class AsyncpgDriver:
         if sql == "ROLLBACK":
             raw._top_xact = None
         await raw.execute(sql)
+
+
+def _as_char(value: Value, kind: Any) -> Value:
+    """Return *value* as asyncpg wants it for PostgreSQL's one-byte type, bytes."""
+    is_char = kind.oid == _CHAR and isinstance(value, str)
+    return (value.encode() or b"\0") if is_char else value
 
 
 class _PortalStream:

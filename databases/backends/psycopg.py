@@ -65,6 +65,7 @@ _SOON = 0.05
 class PsycopgDriver(CursorDriver):
     """psycopg's connections in autocommit: transactions are begun by us alone."""
 
+    errors = psycopg
     streams_in_transaction = True
     forgets_session = True
 

@@ -20,13 +20,14 @@ from databases.backends.common.backend import (
 from databases.backends.common.cursors import CursorDriver, names_of
 from databases.backends.common.driver import (
     Arguments,
+    Called,
     Fetched,
     Outcome,
     RawConnection,
     Stream,
     Value,
 )
-from databases.backends.common.kinds import Kind
+from databases.backends.common.kinds import Kind, kind_of
 from databases.backends.common.option_tables import AIOSQLITE
 from databases.backends.common.options import (
     PoolOptions,
@@ -59,6 +60,7 @@ _memory_names = itertools.count(1)
 class SQLiteDriver(CursorDriver):
     """Whole functions on the connection's thread: one hop instead of three."""
 
+    errors = sqlite3
     bulk_is_atomic = True
 
     def accepts(self, name: str) -> bool:
@@ -180,6 +182,16 @@ class SQLiteDriver(CursorDriver):
         finally:
             _end_turn(raw)
         return outcome
+
+    async def call(self, raw: RawConnection, sql: str, args: Sequence[Value]) -> Called:
+        """Run *sql* and tell everything about its result."""
+        if kind_of(sql) is not Kind.SELECT and not sql.startswith("PRAGMA"):
+            await _begin_turn(raw)
+        try:
+            called: Called = await hop(raw, dialect.call, raw._conn, sql, args)
+        finally:
+            _end_turn(raw)
+        return called
 
     async def execute_many(
         self, raw: RawConnection, sql: str, rows: Sequence[Sequence[Value]]

@@ -16,7 +16,7 @@ from sqlalchemy.sql.dml import Insert, Update
 from sqlalchemy.sql.elements import TextClause
 
 from databases import Database, core
-from databases.errors import RecordTypeError
+from databases.errors import InterfaceError, RecordTypeError
 from databases.interfaces import ConnectionBackend, DatabaseBackend, Record, TransactionBackend
 from databases.results import Result
 from tests.compat.third_party import PATH, SCHEME, ThreadBackend, ThreadConnection
@@ -321,3 +321,11 @@ async def test_backend_without_fetch_val_gets_it_from_fetch_one(connected: Datab
     with mock.patch.object(ThreadConnection, "fetch_val", inherited):
         assert await connected.fetch_val(BY_ID, column="text") == "one"
         assert await connected.fetch_val(BY_ID.where(notes.c.id == -1)) is None
+
+
+async def test_what_needs_a_driver_of_ours_says_so(database: Database) -> None:
+    async with database:
+        with pytest.raises(InterfaceError, match="ThreadBackend is no backend of this library"):
+            await database.create_all(sa.MetaData())
+        with pytest.raises(InterfaceError, match="synchronous engine"):
+            await database.run_sync(sa.inspect)

@@ -8,7 +8,14 @@ from dataclasses import dataclass, field
 from typing import Any
 
 from databases.backends.common.backend import CommonBackend, CommonConnection, CommonTransaction
-from databases.backends.common.driver import Arguments, Fetched, Outcome, RawConnection, Stream
+from databases.backends.common.driver import (
+    Arguments,
+    Called,
+    Fetched,
+    Outcome,
+    RawConnection,
+    Stream,
+)
 from databases.backends.common.options import OptionTable
 from databases.backends.common.plans import Plan
 from databases.backends.common.rawsql import SQLITE
@@ -167,6 +174,7 @@ class FakeDriver:
     interleaves = True
     forgets_session = True
     bulk_is_atomic = False
+    errors = None
     server: FakeServer
 
     def accepts(self, name: str) -> bool:
@@ -243,6 +251,9 @@ class FakeDriver:
         await self.server.step(raw, "write")
         for row in rows:
             self.server.write(raw, int(row[0]))
+
+    async def call(self, raw: FakeRaw, sql: str, args: Sequence[Any]) -> Called:
+        raise NotImplementedError
 
     async def stream(self, raw: RawConnection, sql: str, args: Arguments) -> Stream:
         raise NotImplementedError

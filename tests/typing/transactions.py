@@ -79,6 +79,21 @@ async def hooks() -> None:
     await database.on_commit(later)
 
 
+def names_of(connection: sa.Connection, schema: str | None = None) -> list[str]:
+    return sa.inspect(connection).get_table_names(schema)
+
+
+async def synchronous_functions() -> None:
+    metadata = sa.MetaData()
+    await database.create_all(metadata)
+    await database.create_all(metadata, tables=[sa.Table("x", metadata)], checkfirst=False)
+    await database.drop_all(metadata)
+    assert_type(await database.run_sync(names_of), list[str])
+    assert_type(await database.run_sync(names_of, schema="public"), list[str])
+    assert_type(await database.connection().run_sync(names_of, "public"), list[str])
+    await database.run_sync(names_of, 5)  # type: ignore[arg-type]  # no string
+
+
 async def databases() -> None:
     Database(DatabaseURL("sqlite://"))
     Database(sa.make_url("sqlite://"))

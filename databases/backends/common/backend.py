@@ -6,7 +6,7 @@ named classes exist because programs import, subclass and patch them.
 
 from __future__ import annotations
 
-from collections.abc import AsyncGenerator, Iterable, Iterator, Mapping
+from collections.abc import AsyncGenerator, Iterable, Iterator, Mapping, Sequence
 from itertools import chain
 from typing import Any, ClassVar
 
@@ -15,7 +15,7 @@ from sqlalchemy.engine.interfaces import Dialect
 from databases.backends.common import rawsql
 from databases.backends.common.cleaning import called
 from databases.backends.common.direct import Direct, Originals
-from databases.backends.common.driver import Driver, Fetched, Outcome, RawConnection
+from databases.backends.common.driver import Called, Driver, Fetched, Outcome, RawConnection, Value
 from databases.backends.common.kinds import Kind
 from databases.backends.common.lease import Lease
 from databases.backends.common.options import OptionTable, given_options, split_options
@@ -29,6 +29,7 @@ from databases.errors import (
     ConnectionStateError,
     NotConnectedError,
 )
+from databases.events import log_query
 from databases.interfaces import DatabaseBackend, TransactionBackend
 from databases.results import Result
 from databases.urls import DatabaseURL
@@ -258,6 +259,43 @@ class CommonConnection(Lease):
             await stream.finish()
         finally:
             stream.close()
+
+    async def call(self, sql: str, args: Sequence[Value], *, is_nested: bool) -> Called:
+        """Run *sql* for SQLAlchemy; *is_nested* tells whose the transaction is that is open."""
+        raw = await self._taken_over()
+        log_query(sql, args)
+        try:
+            called = await self.driver.call(raw, sql, args)
+            if self._depth and not self.driver.in_transaction(raw):
+                # DDL has committed it, on MySQL.
+                if is_nested:
+                    self._lose(f"it was committed by {sql.split(maxsplit=1)[0]}")
+                else:
+                    await self.driver.begin(raw, {})
+        except BaseException as error:
+            self._note(error)
+            raise
+        return called
+
+    async def call_many(self, sql: str, rows: Sequence[Sequence[Value]]) -> None:
+        """Run *sql* once per row for SQLAlchemy."""
+        raw = await self._taken_over()
+        log_query(sql, rows[0] if rows else None)
+        try:
+            await self.driver.execute_many(raw, sql, rows)
+        except BaseException as error:
+            self._note(error)
+            raise
+
+    async def _taken_over(self) -> RawConnection:
+        slot = self._slot
+        raw = self._connection
+        if slot is None or self._is_troubled:
+            raw = await self._settle()
+            slot = self._slot
+        assert slot is not None
+        slot.changed = True
+        return raw
 
     def transaction(self) -> TransactionBackend:
         """Return a transaction on this connection, not started yet."""

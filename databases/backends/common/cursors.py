@@ -9,6 +9,7 @@ from typing import Any, NamedTuple
 
 from databases.backends.common.driver import (
     Arguments,
+    Called,
     Fetched,
     Outcome,
     RawConnection,
@@ -35,6 +36,7 @@ class Peer(NamedTuple):
 class CursorDriver:
     """Verbs that open a cursor, run one statement and close it."""
 
+    errors: Any
     streams_in_transaction = False
     interleaves = True
     bulk_is_atomic = False
@@ -94,6 +96,18 @@ class CursorDriver:
             if plan.returns_rows and cursor.description is not None:
                 row, names = await cursor.fetchone(), names_of(cursor)
             return Outcome(row, names, cursor.rowcount, getattr(cursor, "lastrowid", None))
+
+    async def call(self, raw: RawConnection, sql: str, args: Sequence[Value]) -> Called:
+        """Run *sql*, in which ``%`` is written twice, and tell everything about its result."""
+        async with raw.cursor() as cursor:
+            if args:
+                await cursor.execute(sql, args)
+            else:
+                # As it is: it may be a script, and is nobody's template.
+                await cursor.execute(sql.replace("%%", "%"), None)
+            if cursor.description is None:
+                return Called(None, (), cursor.rowcount, getattr(cursor, "lastrowid", None))
+            return Called(names_of(cursor), await cursor.fetchall(), cursor.rowcount)
 
     async def execute_many(
         self, raw: RawConnection, sql: str, rows: Sequence[Sequence[Value]]

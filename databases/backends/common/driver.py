@@ -16,6 +16,7 @@ from databases.urls import DatabaseURL
 
 __all__ = [
     "Arguments",
+    "Called",
     "Driver",
     "Fetched",
     "Outcome",
@@ -81,6 +82,16 @@ class Outcome(NamedTuple):
     """The row id of an INSERT, on drivers that know one."""
 
 
+class Called(NamedTuple):
+    """Everything that a statement has answered."""
+
+    names: Sequence[str] | None
+    """The names of the columns; None where there is no result at all."""
+    rows: Sequence[Row]
+    row_count: int | None = None
+    last_id: Any = None
+
+
 class Stream(Protocol):
     """Rows that the server keeps until they are asked for."""
 
@@ -109,6 +120,10 @@ class Driver(Protocol):
     """Whether `execute_many` outside a transaction keeps all of its rows or none."""
     forgets_session: bool
     """Whether `reset` makes the session as new."""
+
+    @property
+    def errors(self) -> Any:
+        """A module or object with the driver's exceptions by PEP 249's names."""
 
     def accepts(self, name: str) -> bool:
         """Tell whether the driver's own ``connect()`` has an argument *name*."""
@@ -166,6 +181,9 @@ class Driver(Protocol):
 
     async def execute(self, raw: RawConnection, sql: str, args: Arguments, plan: Plan) -> Outcome:
         """Run *sql* for its effect."""
+
+    async def call(self, raw: RawConnection, sql: str, args: Sequence[Value]) -> Called:
+        """Run *sql*, written for PEP 249, and tell everything about its result."""
 
     async def execute_many(
         self, raw: RawConnection, sql: str, rows: Sequence[Sequence[Value]]

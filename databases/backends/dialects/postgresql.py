@@ -8,7 +8,7 @@ from collections.abc import Callable, Mapping, Sequence
 from decimal import Decimal
 from typing import Any
 
-from sqlalchemy.dialects.postgresql import ARRAY, JSON, JSONB
+from sqlalchemy.dialects.postgresql import ARRAY, JSON, JSONB, pg_catalog
 from sqlalchemy.dialects.postgresql.base import PGCompiler, PGDialect
 from sqlalchemy.dialects.postgresql.json import JSONPathType
 from sqlalchemy.engine.interfaces import Dialect
@@ -97,6 +97,21 @@ class _CastArray(ARRAY[Any]):
     render_bind_cast = True
 
 
+def _vector_processor(*_: object) -> Callable[[Any], Any]:
+    return _read_vector
+
+
+def _read_vector(value: Any) -> Any:
+    return list(map(int, value.split())) if isinstance(value, str) else value
+
+
+# Columns of the catalogs, which psycopg and psycopg2 give as text.
+_VECTORS: dict[Any, Any] = {
+    cls: type(cls.__name__, (cls,), {"result_processor": _vector_processor, "cache_ok": True})
+    for cls in (pg_catalog.INT2VECTOR, pg_catalog.OIDVECTOR)
+}
+
+
 def _json_loads(value: Any, process: Callable[[Any], Any]) -> Any:
     # Where a program has set a codec on the connection it is decoded already.
     return process(value) if isinstance(value, (str, bytes)) or value is None else value
@@ -121,7 +136,12 @@ def _no_processor(*_: object) -> None:
     return None
 
 
-_CAST = "databases_cast"
+_CAST, _ARGUMENTS = "databases_cast", "databases_arguments"
+# Functions that take what they are given, and tell the server nothing of it.
+_OF_ANY_TYPE = frozenset(
+    "concat concat_ws format json_build_array json_build_object jsonb_build_array "
+    "jsonb_build_object to_json to_jsonb".split()
+)
 
 
 class _Compiler(PGCompiler):
@@ -143,6 +163,20 @@ class _Compiler(PGCompiler):
             kw[_CAST] = True
         return str(super().visit_label(label, *args, **kw))  # type: ignore[no-untyped-call]
 
+    def visit_function(self, func: Any, *args: Any, **kw: Any) -> str:
+        if func.name.lower() in _OF_ANY_TYPE:
+            kw[_ARGUMENTS] = True
+        return str(super().visit_function(func, *args, **kw))
+
+    def visit_clauselist(self, clauselist: Any, *args: Any, **kw: Any) -> str:
+        if not kw.pop(_ARGUMENTS, False):
+            return str(super().visit_clauselist(clauselist, *args, **kw))  # type: ignore[no-untyped-call]
+        cast = {**kw, _CAST: True}
+        return ", ".join(
+            str(self.process(each, **(cast if isinstance(each, BindParameter) else kw)))
+            for each in clauselist.clauses
+        )
+
     def visit_binary(self, binary: Any, *args: Any, **kw: Any) -> str:
         if isinstance(binary.left, BindParameter) and isinstance(binary.right, BindParameter):
             kw[_CAST] = True
@@ -160,6 +194,7 @@ class PostgreSQLDialect(PGDialect):
     _has_native_hstore = True
     colspecs = {  # noqa: RUF012  # an instance variable of SQLAlchemy's
         **PGDialect.colspecs,
+        **_VECTORS,
         **_json_types(_text_processor),
         sqltypes.Numeric: _Numeric,
         sqltypes.Float: _Float,

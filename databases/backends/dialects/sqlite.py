@@ -15,7 +15,7 @@ from sqlalchemy.dialects.sqlite.pysqlite import SQLiteDialect_pysqlite
 from sqlalchemy.engine.interfaces import Dialect
 
 from databases.backends.common.cursors import EMPTY, names_of
-from databases.backends.common.driver import Fetched, Outcome, Row
+from databases.backends.common.driver import Called, Fetched, Outcome, Row
 from databases.backends.common.plans import Plan
 from databases.backends.dialects.postgresql import read_isolation, refuse_unknown
 from databases.errors import ConfigurationError
@@ -23,6 +23,7 @@ from databases.errors import ConfigurationError
 __all__ = [
     "WritingTurn",
     "begin_statement",
+    "call",
     "execute",
     "execute_many",
     "fetch",
@@ -110,6 +111,17 @@ def execute(connection: sqlite3.Connection, sql: str, args: Any, plan: Plan) -> 
     outcome = Outcome(row, names, cursor.rowcount, cursor.lastrowid)
     cursor.close()
     return outcome
+
+
+def call(connection: sqlite3.Connection, sql: str, args: Any) -> Called:
+    """Run *sql* and read everything that it answers."""
+    cursor = connection.execute(sql, args)
+    if cursor.description is None:
+        called = Called(None, (), cursor.rowcount, cursor.lastrowid)
+    else:
+        called = Called(names_of(cursor), cursor.fetchall(), cursor.rowcount, cursor.lastrowid)
+    cursor.close()
+    return called
 
 
 def execute_many(connection: sqlite3.Connection, sql: str, rows: Any) -> None:
