@@ -98,6 +98,9 @@ ABOUT = {
 }
 """What the commonest options do, in a few words, where the table does not say it."""
 
+DEFAULTS = {"pre_ping": "after idleness", "query_cache_size": "`512`"}
+"""What a default of None means, where it does not mean "none"."""
+
 HEAD = """\
 # Options per driver
 
@@ -176,7 +179,7 @@ def _common_table(common: Sequence[Option], tables: Sequence[OptionTable]) -> st
     for option in common:
         name = option.name
         meaning = meanings.get(name) or ABOUT.get(name, "")
-        default = "after idleness" if name == "pre_ping" else _text(defaults.get(name))
+        default = DEFAULTS.get(name) or _text(defaults.get(name))
         for table in tables:
             if name in table.defaults:
                 default += f"; {table.driver}: {_text(table.defaults[name])}"
