@@ -5,6 +5,8 @@ from __future__ import annotations
 import importlib
 import inspect
 import logging
+import subprocess
+import sys
 import typing
 from collections.abc import Callable
 from contextvars import ContextVar
@@ -212,3 +214,20 @@ def test_record_of_a_backend_module_is_a_record_of_the_interface(module: str) ->
     record = importlib.import_module(f"databases.backends.{module}").Record
 
     assert issubclass(record, interfaces.Record)
+
+
+def test_submodules_are_there_after_importing_the_package_alone() -> None:
+    program = (
+        "import databases\n"
+        "assert databases.core.Database is databases.Database\n"
+        "assert databases.interfaces.Record and databases.importer and databases.backends\n"
+        "assert not hasattr(databases, 'something_else')\n"
+        "from databases import *\n"
+        "assert Database and DatabaseURL\n"
+    )
+
+    done = subprocess.run(
+        [sys.executable, "-c", program], capture_output=True, text=True, timeout=60, check=False
+    )
+
+    assert (done.returncode, done.stderr) == (0, "")

@@ -25,6 +25,7 @@ import sys
 import textwrap
 from collections.abc import Iterator
 from dataclasses import dataclass
+from importlib.metadata import entry_points
 from pathlib import Path
 from types import CodeType
 from typing import Any
@@ -194,6 +195,8 @@ def test_files_of_page_run_and_their_tests_pass(path: Path, tmp_path: Path) -> N
     tests = [name for name in names if name.startswith("test_")]
     # Processes of their own: a page's fixtures and modules must not meet ours.
     pytest_command = ["-m", "pytest", "-q", "-o", "asyncio_default_fixture_loop_scope=function"]
+    if not entry_points(group="pytest11", name="databases"):  # run from a bare checkout
+        pytest_command += ["-p", "databases.testing.plugin"]
     commands = [[*pytest_command, *tests]] if tests else []
     commands += [[name] for name in names if name not in tests and name != "conftest.py"]
     paths = [str(ROOT), *filter(None, [os.environ.get("PYTHONPATH")])]
