@@ -25,15 +25,17 @@ from typing import Any, ClassVar
 from sqlalchemy import URL, ClauseElement
 
 from databases.backends.common.direct import Direct
+from databases.backends.common.options import without_facade_options
 from databases.backends.common.slots import PoolStats
 from databases.backends.common.statements import CacheStats
 from databases.connection import Connection, is_ours
 from databases.errors import ConfigurationError, InterfaceError
-from databases.events import CONNECT_EXTRA, DISCONNECT_EXTRA, LOG_EXTRA, logger
+from databases.events import CONNECT_EXTRA, DISCONNECT_EXTRA, LOG_EXTRA, Listener, logger
 from databases.hooks import Hooking
 from databases.importer import import_from_string
 from databases.interfaces import DatabaseBackend, Record
 from databases.limits import forks, limited
+from databases.listeners import Listeners, listen, set_up_log
 from databases.queries import Queries
 from databases.transactions import _ACTIVE_TRANSACTIONS, Transaction, current_task
 from databases.urls import DatabaseURL
@@ -60,7 +62,9 @@ class Database(Queries, Hooking):
     """One database: connects once, then serves any number of tasks.
 
     *url* and *options* are described on the connections page; options given
-    here win over those in the URL.
+    here win over those in the URL. ``log_values=False`` keeps the values of
+    parameters out of the log. Queries that take *slow_query_threshold* seconds
+    or more are logged at WARNING; None logs none.
     """
 
     SUPPORTED_BACKENDS: ClassVar[dict[str, str]] = {
@@ -78,7 +82,13 @@ class Database(Queries, Hooking):
     _connection_map: MutableMapping[asyncio.Task[Any], Connection]
 
     def __init__(
-        self, url: str | DatabaseURL | URL, *, force_rollback: bool = False, **options: Any
+        self,
+        url: str | DatabaseURL | URL,
+        *,
+        force_rollback: bool = False,
+        log_values: bool | None = None,
+        slow_query_threshold: float | None = None,
+        **options: Any,
     ) -> None:
         self.url = DatabaseURL(url)
         self.options = options
@@ -94,6 +104,9 @@ class Database(Queries, Hooking):
         self._connecting: asyncio.Lock | None = None
         self._loop: asyncio.AbstractEventLoop | None = None
         self._forks = forks.count
+        # None while nobody listens: that is all a query asks.
+        self._listeners: Listeners | None = None
+        set_up_log(self, log_values=log_values, threshold=slow_query_threshold)
 
     def _make_backend(self) -> DatabaseBackend:
         backends, scheme = self.SUPPORTED_BACKENDS, self.url.scheme
@@ -104,7 +117,7 @@ class Database(Queries, Hooking):
                 f"the known ones are {', '.join(sorted(backends))}"
             )
         cls = import_from_string(path)
-        backend: DatabaseBackend = cls(self.url, **self.options)
+        backend: DatabaseBackend = cls(without_facade_options(self.url), **self.options)
         return backend
 
     # Connecting
@@ -223,6 +236,15 @@ class Database(Queries, Hooking):
         stats: CacheStats = CacheStats(0, 0, 0, 0) if find is None else find()
         return stats
 
+    def listen(self, listener: Listener) -> Callable[[], None]:
+        """Call *listener* with each event from now on; the function returned ends that.
+
+        Events are those of `databases.events`. *listener* is a plain function
+        and runs between the query and the task that waits for it: it has to be
+        quick. What it raises is logged and reaches no query.
+        """
+        return listen(self, listener)
+
     # Queries
 
     async def execute_many(
@@ -295,6 +317,7 @@ class Database(Queries, Hooking):
         if (
             timeout is not None
             or self._global_connection is not None
+            or self._listeners is not None
             or type(self).connection is not _connection
         ):
             return partial(self._run_entered, verb, timeout)
