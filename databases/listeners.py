@@ -29,12 +29,13 @@ from databases.events import (
     TransactionEvent,
     logger,
 )
+from databases.urls import DatabaseURL
 
 if TYPE_CHECKING:
     from databases.connection import Connection
     from databases.core import Database
 
-__all__ = ["Listeners", "WatchedStream", "listen", "set_up_log"]
+__all__ = ["Listeners", "WatchedStream", "listen", "set_up_log", "source_of"]
 
 _SYSTEMS = {"postgres": "postgresql"}
 
@@ -103,10 +104,7 @@ class Listeners:
         if self._known is not None and self._known[0] is url:
             return self._known[1]
         raw = getattr(connection._connection, "_connection", None)
-        system = _SYSTEMS.get(url.dialect, url.dialect)
-        if system == "mysql" and raw is not None and _is_mariadb(raw):
-            system = "mariadb"
-        source = Source(system, url.database or None, url.hostname or None, url.port)
+        source = source_of(url, raw)
         if raw is not None:
             self._known = (url, source)
         return source
@@ -325,6 +323,14 @@ class WatchedStream:
             loop_time=self._loop_time,
         )
         self._context.run(self._listeners.tell, event)
+
+
+def source_of(url: DatabaseURL, raw: Any = None) -> Source:
+    """Return what *url* says of the server, and *raw*, a connection to it, if there is one."""
+    system = _SYSTEMS.get(url.dialect, url.dialect)
+    if system == "mysql" and raw is not None and _is_mariadb(raw):
+        system = "mariadb"
+    return Source(system, url.database or None, url.hostname or None, url.port)
 
 
 class _Statement(NamedTuple):
