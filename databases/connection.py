@@ -33,6 +33,7 @@ from databases.events import logger
 from databases.hooks import settle, start_hooks
 from databases.interfaces import ConnectionBackend, DatabaseBackend, Record
 from databases.limits import limited, running_loop
+from databases.listeners import WatchedStream
 from databases.queries import Queries
 from databases.results import Result
 from databases.schema import run_sync
@@ -84,7 +85,11 @@ class Connection(Queries):
                 if not self._is_acquired:
                     if self._database._streams:
                         await self._database._make_room()
-                    await self._connection.acquire()
+                    listeners = self._database._listeners
+                    if listeners is None:
+                        await self._connection.acquire()
+                    else:
+                        await listeners.acquire(self)
                     self._is_acquired = True
             except BaseException:
                 self._leave()
@@ -124,6 +129,9 @@ class Connection(Queries):
         backend = self._connection
         run = getattr(backend, verb)
         query = prepared(backend, query, values)
+        listeners = self._database._listeners
+        if listeners is not None:
+            run = partial(listeners.query, self, run)
         if timeout is None and self._is_acquired and self._query_turn.take_now():
             self._connection_counter += 1
             try:
@@ -186,8 +194,12 @@ class Connection(Queries):
         self, query: ClauseElement | str, rows: Iterable[Mapping[str, Any]]
     ) -> None:
         backend = self._connection
+        listeners = self._database._listeners
         async with self._query_turn:
-            if is_ours(backend, "execute_many"):
+            if listeners is not None:
+                ours = is_ours(backend, "execute_many")
+                await listeners.query_many(self, query, rows, is_ours=ours)
+            elif is_ours(backend, "execute_many"):
                 with_rows: Any = backend.execute_many  # ours takes rows
                 await with_rows(query, rows)
             elif clauses := [as_clause(query, each) for each in rows]:
@@ -206,11 +218,18 @@ class Connection(Queries):
         self, query: ClauseElement | str, values: Mapping[str, Any] | None, timeout: float | None
     ) -> AsyncGenerator[Sequence[Record], None]:
         backend = self._connection
+        listeners = self._database._listeners
         async with self:
             if isinstance(backend, CommonConnection) and is_ours(backend, "iterate"):
                 # Closed here and now: left to the collector, an abandoned inner
                 # generator would end some steps of the loop after this one.
-                batches = backend.batches(Query(query, values), self._query_turn)
+                make: Any = partial(backend.batches, lock=self._query_turn)
+                asked = Query(query, values)
+                batches = (
+                    make(asked)
+                    if listeners is None
+                    else WatchedStream(listeners, self, asked, make)
+                )
                 async with aclosing(batches):
                     while True:
                         async with limited(timeout):
@@ -221,8 +240,14 @@ class Connection(Queries):
             else:
                 clause: Any = as_clause(query, values)
                 async with self.transaction():
-                    async for record in backend.iterate(clause):
-                        yield (record,)
+                    if listeners is None:
+                        async for record in backend.iterate(clause):
+                            yield (record,)
+                        return
+                    make = backend.iterate
+                    async with aclosing(WatchedStream(listeners, self, clause, make)) as records:
+                        async for record in records:
+                            yield (record,)
 
     async def run_sync(
         self,
@@ -266,7 +291,12 @@ class Connection(Queries):
             if not self._query_turn.take_now():
                 await self._query_turn.take()
             try:
-                await run.backend.start(is_root, recipe._extra_options)
+                begin = run.backend.start(is_root, recipe._extra_options)
+                listeners = self._database._listeners
+                if listeners is not None:
+                    depth = self._runs.index(run) + 1
+                    begin = listeners.transaction(self, "begin", depth, begin)
+                await begin
             finally:
                 self._query_turn.give()
         except BaseException:
@@ -337,8 +367,8 @@ class Connection(Queries):
                 await self._query_turn.take()
             try:
                 for each in reversed(inner):
-                    await each.backend.rollback()
-                await (run.backend.commit() if commit else run.backend.rollback())
+                    await self._ending(each, commit=False)
+                await self._ending(run, commit=commit)
                 is_kept = commit
             finally:
                 self._query_turn.give()
@@ -347,6 +377,14 @@ class Connection(Queries):
                 settle(self._runs, run, is_kept=is_kept)
             self._pop(run)
 
+    def _ending(self, run: Run, *, commit: bool) -> Awaitable[None]:
+        work = run.backend.commit() if commit else run.backend.rollback()
+        listeners = self._database._listeners
+        if listeners is None:
+            return work
+        depth = self._runs.index(run) + 1
+        return listeners.transaction(self, "commit" if commit else "rollback", depth, work)
+
     async def _abandon(self, run: Run) -> None:
         if run not in self._runs:
             return
@@ -354,10 +392,13 @@ class Connection(Queries):
         try:
             for each in reversed(inner):
                 abandon: Callable[[], None] | None = getattr(each.backend, "abandon", None)
-                if abandon is not None:
-                    abandon()
-                else:
-                    await each.backend.rollback()
+                if abandon is None:
+                    await self._ending(each, commit=False)
+                    continue
+                abandon()
+                listeners = self._database._listeners
+                if listeners is not None:
+                    listeners.ended(self, "rollback", self._runs.index(each) + 1)
         finally:
             settle(self._runs, run, is_kept=False)
             self._pop(run)

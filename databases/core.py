@@ -25,15 +25,17 @@ from typing import Any, ClassVar
 from sqlalchemy import URL, ClauseElement
 
 from databases.backends.common.direct import Direct
+from databases.backends.common.options import without_facade_options
 from databases.backends.common.slots import PoolStats
 from databases.backends.common.statements import CacheStats
 from databases.connection import Connection, is_ours
 from databases.errors import ConfigurationError, InterfaceError
-from databases.events import CONNECT_EXTRA, DISCONNECT_EXTRA, LOG_EXTRA, logger
+from databases.events import CONNECT_EXTRA, DISCONNECT_EXTRA, LOG_EXTRA, Listener, logger
 from databases.hooks import Hooking
 from databases.importer import import_from_string
 from databases.interfaces import DatabaseBackend, Record
 from databases.limits import forks, limited
+from databases.listeners import Listeners, listen, set_up_log
 from databases.queries import Queries
 from databases.results import Result
 from databases.schema import Inspecting
@@ -62,7 +64,9 @@ class Database(Queries, Hooking, Inspecting):
     """One database: connects once, then serves any number of tasks.
 
     *url* and *options* are described on the connections page; options given
-    here win over those in the URL.
+    here win over those in the URL. ``log_values=False`` keeps the values of
+    parameters out of the log. Queries that take *slow_query_threshold* seconds
+    or more are logged at WARNING; None logs none.
     """
 
     SUPPORTED_BACKENDS: ClassVar[dict[str, str]] = {
@@ -80,7 +84,13 @@ class Database(Queries, Hooking, Inspecting):
     _connection_map: MutableMapping[asyncio.Task[Any], Connection]
 
     def __init__(
-        self, url: str | DatabaseURL | URL, *, force_rollback: bool = False, **options: Any
+        self,
+        url: str | DatabaseURL | URL,
+        *,
+        force_rollback: bool = False,
+        log_values: bool | None = None,
+        slow_query_threshold: float | None = None,
+        **options: Any,
     ) -> None:
         self.url = DatabaseURL(url)
         self.options = options
@@ -96,6 +106,9 @@ class Database(Queries, Hooking, Inspecting):
         self._connecting: asyncio.Lock | None = None
         self._loop: asyncio.AbstractEventLoop | None = None
         self._forks = forks.count
+        # None while nobody listens: that is all a query asks.
+        self._listeners: Listeners | None = None
+        set_up_log(self, log_values=log_values, threshold=slow_query_threshold)
 
     def _make_backend(self) -> DatabaseBackend:
         backends, scheme = self.SUPPORTED_BACKENDS, self.url.scheme
@@ -106,7 +119,7 @@ class Database(Queries, Hooking, Inspecting):
                 f"the known ones are {', '.join(sorted(backends))}"
             )
         cls = import_from_string(path)
-        backend: DatabaseBackend = cls(self.url, **self.options)
+        backend: DatabaseBackend = cls(without_facade_options(self.url), **self.options)
         return backend
 
     # Connecting
@@ -225,6 +238,15 @@ class Database(Queries, Hooking, Inspecting):
         stats: CacheStats = CacheStats(0, 0, 0, 0) if find is None else find()
         return stats
 
+    def listen(self, listener: Listener) -> Callable[[], None]:
+        """Call *listener* with each event from now on; the function returned ends that.
+
+        Events are those of `databases.events`. *listener* is a plain function
+        and runs between the query and the task that waits for it: it has to be
+        quick. What it raises is logged and reaches no query.
+        """
+        return listen(self, listener)
+
     # Queries
 
     async def execute_many(
@@ -308,6 +330,7 @@ class Database(Queries, Hooking, Inspecting):
         if (
             timeout is not None
             or self._global_connection is not None
+            or self._listeners is not None
             or type(self).connection is not _connection
             or "connection" in self.__dict__
             or getattr(Connection, verb) is not getattr(Queries, verb)

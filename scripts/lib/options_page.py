@@ -67,7 +67,7 @@ ABOUT = {
     "journal_mode": "pragma: with `wal`, readers go on while one writes",
     "journal_size_limit": "pragma: bytes that are left of a journal; -1: no limit",
     "local_infile": "allow `LOAD DATA LOCAL`",
-    "log_values": "whether logs may show parameter values",
+    "log_values": "Whether the log shows the values of queries, at DEBUG",
     "max_queries": "also counts single queries: each is a use",
     "min_size": "the pool never closes more than leaves so many",
     "mmap_size": "pragma: bytes of the file to map into memory",
@@ -84,7 +84,7 @@ ABOUT = {
     "server_settings": "settings of the session, by name",
     "service": "a section of the service file",
     "setup": "called with a connection before each use, as in asyncpg",
-    "slow_query_threshold": "log statements that take longer",
+    "slow_query_threshold": "Seconds from which on a query is logged at WARNING",
     "sql_mode": "the session's `sql_mode`",
     "statement_cache_size": "prepared statements kept for each connection; 0 behind a pooler",
     "statement_timeout": "the server stops a statement after so long",
@@ -174,6 +174,7 @@ def _common(tables: Sequence[OptionTable]) -> list[Option]:
 
 def _common_table(common: Sequence[Option], tables: Sequence[OptionTable]) -> str:
     defaults = {field.name: field.default for field in dataclasses.fields(PoolOptions)}
+    defaults["log_values"] = True
     meanings = _docstrings(PoolOptions)
     rows = []
     for option in common:

@@ -17,6 +17,7 @@ from sqlalchemy.sql.elements import TextClause
 
 from databases import Database, core
 from databases.errors import InterfaceError, RecordTypeError
+from databases.events import QueryEvent, TransactionEvent
 from databases.interfaces import ConnectionBackend, DatabaseBackend, Record, TransactionBackend
 from databases.results import Result
 from tests.compat.third_party import PATH, SCHEME, ThreadBackend, ThreadConnection
@@ -54,6 +55,18 @@ async def connected(database: Database, backend: ThreadBackend) -> AsyncIterator
 async def test_backend_is_made_with_url_and_options(backend: ThreadBackend) -> None:
     assert backend.url.scheme == SCHEME
     assert backend.given == {"colour": "red"}
+
+
+async def test_backend_is_not_given_what_the_database_reads(tmp_path: pathlib.Path) -> None:
+    Database.SUPPORTED_BACKENDS[SCHEME] = PATH
+    url = f"{SCHEME}:///{tmp_path}/test.db"
+
+    made: Any = Database(
+        f"{url}?slow_query_threshold=2&colour=red&log_values=false", slow_query_threshold=1
+    )._backend
+
+    assert str(made.url) == f"{url}?colour=red"
+    assert made.given == {}
 
 
 async def test_backend_is_connected_once_and_disconnected_once(
@@ -292,6 +305,33 @@ async def test_force_rollback_works(database: Database, backend: ThreadBackend) 
 
     async with database:
         assert await database.fetch_all(BY_ID) == []
+
+
+async def test_listeners_are_told(connected: Database) -> None:
+    heard: list[Any] = []
+    connected.listen(heard.append)
+
+    await connected.fetch_all("SELECT text FROM notes WHERE id > :id", {"id": 0})
+    await connected.fetch_one(notes.select())
+    await connected.execute_many(notes.insert(), [{"text": "a"}, {"text": "b"}])
+    async for _ in connected.iterate(notes.select()):
+        pass
+
+    told = [
+        (event.verb, event.operation, event.collection, event.row_count, event.batch_size)
+        for event in heard
+        if isinstance(event, QueryEvent)
+    ]
+    assert told == [
+        ("fetch_all", None, None, 2, None),
+        ("fetch_one", "SELECT", "notes", 1, None),
+        ("execute_many", "INSERT", "notes", None, 2),
+        ("iterate", "SELECT", "notes", 4, None),
+    ]
+    assert [event.operation for event in heard if isinstance(event, TransactionEvent)] == [
+        "begin",
+        "commit",
+    ]
 
 
 async def test_backend_can_be_assigned(database: Database, backend: ThreadBackend) -> None:

@@ -6,7 +6,7 @@ named classes exist because programs import, subclass and patch them.
 
 from __future__ import annotations
 
-from collections.abc import AsyncGenerator, Iterable, Iterator, Mapping, Sequence
+from collections.abc import AsyncGenerator, Callable, Iterable, Iterator, Mapping, Sequence
 from itertools import chain
 from typing import Any, ClassVar
 
@@ -45,6 +45,7 @@ class CommonBackend(DatabaseBackend):
     connection_class: ClassVar[type[CommonConnection]]
     pool_class: ClassVar[type[Pool]] = Pool
     _originals: ClassVar[Originals]
+    _hides_values = False
 
     def __init__(self, database_url: DatabaseURL | str, **options: Any) -> None:
         self._database_url = DatabaseURL(database_url)
@@ -76,7 +77,9 @@ class CommonBackend(DatabaseBackend):
             self._get_connection_kwargs(), self.option_table, self.driver.accepts
         )
         pool = self.pool_class(self.driver, self._opener(arguments, options), options)
-        statements_of(self._dialect, self.connection_class).resize(options.query_cache_size)
+        statements = statements_of(self._dialect, self.connection_class)
+        statements.resize(options.query_cache_size)
+        statements.hides_values = self._hides_values
         await pool.start()
         self._pool = pool
 
@@ -103,6 +106,11 @@ class CommonBackend(DatabaseBackend):
             await pool.shut_down(timeout)
         else:
             await called(pool.close)
+
+    def hide_values(self) -> None:
+        """Keep the values of parameters out of the log."""
+        self._hides_values = True
+        statements_of(self._dialect, self.connection_class).hides_values = True
 
     def direct(self, verb: str) -> Direct | None:
         """Return what runs a single *verb* quickest, None where a program has replaced it."""
@@ -191,7 +199,7 @@ class CommonConnection(Lease):
         bound = self._compile(query)
         raw = self._prepared(bound)
         if raw is None:
-            raw = await self._settle()
+            raw = await self._settled(bound)
         fetched, outcome = Fetched((), ()), Outcome()
         try:
             if bound.plan.returns_rows:
@@ -199,20 +207,27 @@ class CommonConnection(Lease):
             else:
                 outcome = await self.driver.execute(raw, bound[0], bound[1], bound.plan)
         except BaseException as error:
-            self._note(error)
+            if self._note(error, bound):
+                return await self.run(query)
             raise
         return result_of(bound, fetched, outcome)
 
-    async def execute_many(self, queries: Any, rows: Iterable[Mapping[str, Any]] = ()) -> None:
+    async def execute_many(
+        self,
+        queries: Any,
+        rows: Iterable[Mapping[str, Any]] = (),
+        told: Callable[[BoundStatement], object] | None = None,
+    ) -> None:
         """Run one statement per row, all or none of them.
 
         *queries* is a query with *rows* of values, or a list of clauses.
+        *told* is called with a statement before it runs.
         """
         work: Iterator[Any]
         if isinstance(queries, (list, tuple)) and not isinstance(queries, Query):
             work = iter([(bound, [bound.args or ()]) for bound in map(self._compile, queries)])
         else:
-            work = self._statements.bind_many(queries, rows)
+            work = self._statements.bind_many(queries, rows, told)
         # Bound as it is sent, so that memory does not grow with the rows.
         first, second = next(work, None), next(work, None)
         if first is None:
@@ -230,7 +245,7 @@ class CommonConnection(Lease):
         except BaseException as error:
             if not self._note(error, first[0]) or not isinstance(rows, (list, tuple)):
                 raise
-            await self.execute_many(queries, rows)
+            await self.execute_many(queries, rows, told)
 
     async def iterate(self, query: Any) -> AsyncGenerator[Any, None]:
         """Yield the rows of *query* one by one as the server sends them."""

@@ -40,6 +40,7 @@ class Direct:
         # Never acquired: it knows what `execute` owes its caller.
         self._connection = backend.connection()
         self._statements = self._connection._statements
+        self._statements.hides_values = backend._hides_values
 
     async def fetch_all(self, query: Any, values: Any) -> list[Any]:
         """Return every row of *query*, in server order."""

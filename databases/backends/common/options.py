@@ -21,11 +21,13 @@ __all__ = [
     "OptionTable",
     "PoolOptions",
     "boolean",
+    "facade_option",
     "given_options",
     "integer",
     "seconds",
     "split_options",
     "sqlite_filename",
+    "without_facade_options",
 ]
 
 Hook = Callable[..., Any]
@@ -78,13 +80,14 @@ class Option:
     """One name that may be given, and where its value goes.
 
     *target* is the driver's ``connect()``, the pool, PostgreSQL's
-    ``server_settings``, TLS, or the URL itself, which has read it already.
+    ``server_settings``, TLS, or the URL itself, which has read it already;
+    ``facade``: `Database` reads it and no backend is given it.
     *rename* is the name there, when it is another one.
     """
 
     name: str
     convert: Converter = str
-    target: Literal["driver", "pool", "settings", "tls", "url"] = "driver"
+    target: Literal["driver", "facade", "pool", "settings", "tls", "url"] = "driver"
     rename: str | None = None
 
 
@@ -102,7 +105,7 @@ class OptionTable:
     by_name: Mapping[str, Option] = field(init=False, repr=False, compare=False)
 
     def __post_init__(self) -> None:
-        options = [*POOL_OPTIONS, *self.options]
+        options = [*FACADE_OPTIONS.values(), *POOL_OPTIONS, *self.options]
         if self.tls is not None:
             options += [Option(name, tls_word, target="tls") for name in MODE_NAMES]
             options += [Option(name, str, "tls") for name in TLS_NAMES if name not in MODE_NAMES]
@@ -152,6 +155,10 @@ _EXPECTED: dict[Converter, str] = {
     json_object: "an object in JSON",
 }
 
+FACADE_OPTIONS = {
+    "log_values": Option("log_values", boolean, "facade"),
+    "slow_query_threshold": Option("slow_query_threshold", seconds, "facade"),
+}
 POOL_OPTIONS = (
     Option("min_size", integer, "pool"),
     Option("minsize", integer, "pool", "min_size"),
@@ -177,6 +184,25 @@ _ZERO_IS_NONE = frozenset({"max_size", "max_idle", "max_lifetime", "max_queries"
 _NONE_TELLS = _ZERO_IS_NONE | {"pre_ping", "acquire_timeout", "max_waiting"}
 _DEFAULTS = PoolOptions()
 _SIZES = {"min_size": 0, "minsize": 0, "max_size": 1, "maxsize": 1}
+
+
+def facade_option(url: DatabaseURL, name: str, given: Any = None) -> Any:
+    """Return the option *name* of `Database`: *given*, or what *url* says, or None.
+
+    Raises `ConfigurationError` for a value that cannot work.
+    """
+    value = url.options.get(name) if given is None else given
+    return _pool_value(FACADE_OPTIONS[name], value)
+
+
+def without_facade_options(url: DatabaseURL) -> DatabaseURL:
+    """Return *url* as a backend is given it."""
+    if FACADE_OPTIONS.keys().isdisjoint(url.options):
+        return url
+    kept = [
+        part for part in url.components.query.split("&") if part.split("=")[0] not in FACADE_OPTIONS
+    ]
+    return url.replace(query="&".join(kept))
 
 
 def given_options(
@@ -225,6 +251,8 @@ def split_options(
             continue
         target = "driver" if option is None else option.target
         renamed = name if option is None else option.rename or name
+        if target == "facade":
+            continue
         if target == "pool":
             assert option is not None
             if renamed == "max_size" == table.pool_size_names[1] and value in (0, "0"):
@@ -280,7 +308,7 @@ def _options_of_url(url: DatabaseURL, table: OptionTable) -> dict[str, Any]:
             _warn_unknown(name, f"in the URL, {table.driver} has none such", table)
         elif option.target == "settings":
             settings[name] = text
-        elif option.target != "url":
+        elif option.target not in ("url", "facade"):
             found[_given_name(name, table)] = _converted(option, text)
     if settings:
         found["server_settings"] = {**settings, **found.get("server_settings", {})}

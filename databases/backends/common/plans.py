@@ -19,6 +19,7 @@ from databases.backends.common.bulk import Source
 from databases.backends.common.converters import bind_converter, kept_types, result_converter
 from databases.backends.common.kinds import Kind, is_session_neutral, kind_of
 from databases.backends.common.records import Layout, make_layout
+from databases.backends.common.subjects import Subject
 from databases.errors import ParameterError
 
 __all__ = [
@@ -35,7 +36,7 @@ Processor = Callable[[Any], Any]
 class Plan:
     """What is the same for every execution of one statement text."""
 
-    __slots__ = ("core", "is_session_neutral", "kind", "layout", "returns_rows", "sql")
+    __slots__ = ("core", "is_session_neutral", "kind", "layout", "returns_rows", "sql", "subject")
 
     def __init__(
         self, sql: str, kind: Kind, *, returns_rows: bool, core: CorePlan | None = None
@@ -45,6 +46,8 @@ class Plan:
         self.returns_rows = returns_rows
         self.core = core
         self.layout: Layout | None = None
+        self.subject: Subject | None = None
+        """What it does to which table, once somebody has asked."""
         self.is_session_neutral = is_session_neutral(sql)
         """Whether running it leaves the session's state as it was."""
 

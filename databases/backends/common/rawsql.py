@@ -24,6 +24,7 @@ __all__ = [
     "Style",
     "Syntax",
     "check_parameters",
+    "comment_end",
     "expand",
     "list_lengths",
     "parse",
@@ -195,7 +196,7 @@ def parse(sql: str, syntax: Syntax) -> ParsedSQL:
             done = start + 1
         else:
             if kind == "comment" and syntax.nested_comments and sql[start] == "/":
-                position = _comment_end(sql, position)
+                position = comment_end(sql, position)
             if kind != "backslashed" and "\\:" in (text := sql[start:position]):
                 pieces += (sql[done:start], text.replace("\\:", ":"))
                 done = position
@@ -378,7 +379,7 @@ def _place(sql: str, match: re.Match[str], code: int) -> tuple[Occurrence, int, 
     return occurrence, operator.start(), end
 
 
-def _comment_end(sql: str, position: int) -> int:
+def comment_end(sql: str, position: int) -> int:
     """Return where the comment ends whose ``/*`` ends at *position*; comments nest."""
     depth = 1
     for edge in _COMMENT_EDGE.finditer(sql, position):

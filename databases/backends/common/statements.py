@@ -89,6 +89,8 @@ class Statements:
         self._converters: dict[type, Any] = {}
         self.hits = 0
         self.misses = 0
+        self.hides_values = False
+        """Whether the log has the text of a statement only."""
 
     def resize(self, size: int | None) -> None:
         """Remember at most *size* strings and *size* expressions; 0 remembers none."""
@@ -112,26 +114,34 @@ class Statements:
             query, values = query
         if isinstance(query, str):
             bound = self._bind_string(query, values or _NO_VALUES)
+        elif query.__class__ is BoundStatement:
+            # Bound for a listener to see it, and logged.
+            return query
         else:
             bound = self._bind_core(_as_expression(query), values or _NO_VALUES, many=False)
         if logger.isEnabledFor(DEBUG):
-            log_query(bound.sql, bound.args)
+            log_query(bound.sql, None if self.hides_values else bound.args)
         return bound
 
     def bind_many(
-        self, query: Any, rows: Iterable[Values]
+        self,
+        query: Any,
+        rows: Iterable[Values],
+        told: Callable[[BoundStatement], object] | None = None,
     ) -> Iterator[tuple[BoundStatement, Sequence[Sequence[Any]]]]:
         """Yield statements with the arguments of some rows each.
 
         Rows are bound as they are asked for, and neighbours with the same keys
-        share one statement.
+        share one statement. *told* is called with the first of each chunk.
         """
         if not isinstance(query, str):
             query = _as_expression(query)
         for chunk in chunks(rows):
             first = self._bind_row(query, chunk[0])
             if logger.isEnabledFor(DEBUG):
-                log_query(first.sql, first.args)
+                log_query(first.sql, None if self.hides_values else first.args)
+            if told is not None:
+                told(first)
             bulk = self._bulk_of(query, chunk[0], first.plan.core)
             args = None if bulk is None else arguments_of(chunk, *bulk)
             if args is not None:

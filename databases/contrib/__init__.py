@@ -1,0 +1,1 @@
+"""Links to other packages, each with an extra of its own."""
