@@ -5,7 +5,6 @@ from __future__ import annotations
 import asyncio
 import contextlib
 import sys
-from collections import deque
 from collections.abc import (
     AsyncGenerator,
     AsyncIterable,
@@ -28,7 +27,7 @@ from databases.backends.common.backend import CommonConnection
 from databases.backends.common.bulk import chunks_of
 from databases.backends.common.outcomes import run_by_verbs
 from databases.backends.common.statements import Query, as_clause
-from databases.errors import ConnectionStateError, TransactionStateError
+from databases.errors import ConnectionStateError
 from databases.events import logger
 from databases.hooks import settle, start_hooks
 from databases.interfaces import ConnectionBackend, DatabaseBackend, Record
@@ -37,7 +36,8 @@ from databases.listeners import WatchedStream
 from databases.queries import Queries
 from databases.results import Result
 from databases.schema import run_sync
-from databases.transactions import Run, RunState, Transaction, ancestors, current_task
+from databases.stack import Stack
+from databases.transactions import Run, RunState, Transaction
 from databases.turns import Turn
 
 if TYPE_CHECKING:
@@ -72,8 +72,7 @@ class Connection(Queries):
         self._loop: asyncio.AbstractEventLoop | None = None
         self._leaving: set[asyncio.Future[None]] = set()
         self._connection_counter = 0
-        self._runs: list[Run] = []
-        self._waiting: deque[tuple[asyncio.Future[None], Run, frozenset[int]]] = deque()
+        self._stack = Stack()
 
     async def __aenter__(self) -> Self:
         if self._is_acquired:
@@ -119,7 +118,7 @@ class Connection(Queries):
         return True
 
     async def _release(self) -> None:
-        self._runs.clear()
+        self._stack.runs.clear()
         await self._connection.release()
 
     async def _run(
@@ -166,6 +165,9 @@ class Connection(Queries):
         run: Any = partial(run_by_verbs, backend)
         if isinstance(asked, Query) and is_ours(backend, "run"):
             run = cast("CommonConnection", backend).run
+        listeners = self._database._listeners
+        if listeners is not None:
+            run = partial(listeners.query, self, run)
         async with limited(timeout), self, self._query_turn:
             result: Result = await run(asked)
             return result
@@ -271,22 +273,18 @@ class Connection(Queries):
         """The driver's own connection object."""
         return self._connection.raw_connection
 
-    # The transaction stack; only these methods edit it.
+    # What begins and ends on this connection
 
     @property
     def _transaction_stack(self) -> list[Transaction]:
         # Read by programs: what runs on this connection, the outermost first.
-        recipes = [run.recipe() for run in self._runs]
-        return [recipe for recipe in recipes if recipe is not None]
+        return self._stack.recipes
 
     async def _begin(self, recipe: Transaction) -> Run:
         run = Run(self, recipe, self._connection.transaction())
-        inherited = ancestors()
-        if self._may_begin(run, inherited):
-            self._runs.append(run)
-        else:
-            await self._wait_turn(run, inherited)
-        is_root = self._runs[0] is run
+        stack = self._stack
+        await stack.push(run)
+        is_root = stack.runs[0] is run
         try:
             if not self._query_turn.take_now():
                 await self._query_turn.take()
@@ -294,73 +292,20 @@ class Connection(Queries):
                 begin = run.backend.start(is_root, recipe._extra_options)
                 listeners = self._database._listeners
                 if listeners is not None:
-                    depth = self._runs.index(run) + 1
+                    depth = stack.depth_of(run)
                     begin = listeners.transaction(self, "begin", depth, begin)
                 await begin
             finally:
                 self._query_turn.give()
         except BaseException:
-            self._pop(run)
+            stack.pop(run)
             raise
         run.state = RunState.OPEN
         self._loop = asyncio.get_running_loop()
         return run
 
-    def _may_begin(self, run: Run, inherited: frozenset[int]) -> bool:
-        """Tell whether *run* may begin now: nothing is open, or what is open is around it."""
-        if not self._runs:
-            return True
-        top = self._runs[-1]
-        task = None if run.task is None else run.task()
-        return top.is_shared or top.is_around(task, inherited)
-
-    def _run_around(self) -> Run | None:
-        """Return the innermost transaction that what this task does now is part of."""
-        task, inherited = current_task(), ancestors()
-        for run in reversed(self._runs):
-            if not run.is_shared and run.is_around(task, inherited):
-                return run
-        return None
-
-    async def _wait_turn(self, run: Run, inherited: frozenset[int]) -> None:
-        turn: asyncio.Future[None] = asyncio.get_running_loop().create_future()
-        entry = (turn, run, inherited)
-        self._waiting.append(entry)
-        try:
-            await turn
-        except BaseException:
-            if entry in self._waiting:
-                self._waiting.remove(entry)
-            self._pop(run)
-            raise
-
-    def _pop(self, run: Run) -> None:
-        """Take *run* and what is inside it off the stack; let the next one begin."""
-        run.state = RunState.ENDED
-        if run in self._runs:
-            index = self._runs.index(run)
-            for inner in self._runs[index:]:
-                inner.state = RunState.ENDED
-            del self._runs[index:]
-        for entry in list(self._waiting):
-            turn, waiting, inherited = entry
-            if turn.done():
-                self._waiting.remove(entry)
-            elif self._may_begin(waiting, inherited):
-                self._waiting.remove(entry)
-                self._runs.append(waiting)
-                turn.set_result(None)
-                return
-
-    def _inner_runs(self, run: Run, verb: str) -> list[Run]:
-        if run.state is not RunState.OPEN or run not in self._runs:
-            raise TransactionStateError(
-                f"cannot {verb}: the transaction has ended already; start another one"
-            )
-        return self._runs[self._runs.index(run) + 1 :]
-
     async def _end(self, run: Run, *, commit: bool) -> None:
-        inner = self._runs[self._runs.index(run) + 1 :]
+        inner = self._stack.inside(run)
         is_kept = False
         try:
             if not self._query_turn.take_now():
@@ -374,23 +319,22 @@ class Connection(Queries):
                 self._query_turn.give()
         finally:
             if run.hooks or inner:
-                settle(self._runs, run, is_kept=is_kept)
-            self._pop(run)
+                settle(self._stack.runs, run, is_kept=is_kept)
+            self._stack.pop(run)
 
     def _ending(self, run: Run, *, commit: bool) -> Awaitable[None]:
         work = run.backend.commit() if commit else run.backend.rollback()
         listeners = self._database._listeners
         if listeners is None:
             return work
-        depth = self._runs.index(run) + 1
+        depth = self._stack.depth_of(run)
         return listeners.transaction(self, "commit" if commit else "rollback", depth, work)
 
     async def _abandon(self, run: Run) -> None:
-        if run not in self._runs:
+        if run not in self._stack.runs:
             return
-        inner = self._runs[self._runs.index(run) :]
         try:
-            for each in reversed(inner):
+            for each in reversed([run, *self._stack.inside(run)]):
                 abandon: Callable[[], None] | None = getattr(each.backend, "abandon", None)
                 if abandon is None:
                     await self._ending(each, commit=False)
@@ -398,10 +342,10 @@ class Connection(Queries):
                 abandon()
                 listeners = self._database._listeners
                 if listeners is not None:
-                    listeners.ended(self, "rollback", self._runs.index(each) + 1)
+                    listeners.ended(self, "rollback", self._stack.depth_of(each))
         finally:
-            settle(self._runs, run, is_kept=False)
-            self._pop(run)
+            settle(self._stack.runs, run, is_kept=False)
+            self._stack.pop(run)
 
     def _forsake(self, run: Run) -> None:
         """Roll *run* back because nobody can end it any more; called by the collector."""

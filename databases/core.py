@@ -167,7 +167,7 @@ class Database(Queries, Hooking, Inspecting):
         connection = Connection(self, self._backend)
         transaction = connection.transaction(force_rollback=True)
         await transaction.start()
-        connection._runs[0].is_shared = True
+        connection._stack.runs[0].is_shared = True
         self._global_connection, self._global_transaction = connection, transaction
 
     async def disconnect(self, timeout: float | None = None) -> None:

@@ -49,7 +49,7 @@ class Hooking:
         See `Transaction.on_commit`. In no transaction it is called, and
         awaited where it can be, at once.
         """
-        run = self.connection()._run_around()
+        run = self.connection()._stack.around_me()
         if run is None:
             await called(function)
         else:

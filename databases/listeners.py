@@ -29,6 +29,7 @@ from databases.events import (
     TransactionEvent,
     logger,
 )
+from databases.results import Result
 from databases.urls import DatabaseURL
 
 if TYPE_CHECKING:
@@ -116,7 +117,7 @@ class Listeners:
     ) -> Any:
         """Run *verb* with *query* and *rest*, and tell how it ended."""
         statement = _described(connection._connection, query)
-        name = getattr(verb, "__name__", "query")
+        name = getattr(verb, "__name__", "run")
         begun = perf_counter()
         try:
             result = await verb(statement.query, *rest)
@@ -369,6 +370,8 @@ def _of_bound(bound: BoundStatement, query: Any) -> _Statement:
 def _row_count(verb: str, result: Any, plan: Plan | None) -> int | None:
     if isinstance(result, list):
         return len(result)
+    if isinstance(result, Result):
+        return result.rowcount
     if verb == "fetch_one":
         return 0 if result is None else 1
     if verb == "execute" and plan is not None and plan.kind is Kind.UPDATE:

@@ -81,7 +81,7 @@ async def _change(
 ) -> None:
     dialect = getattr(connection._connection, "_dialect", None)
     name = getattr(dialect, "name", None)
-    if name in ("mysql", "mariadb") and connection._runs:
+    if name in ("mysql", "mariadb") and connection._stack.runs:
         raise TransactionStateError(
             "cannot change tables: a transaction is open, and MySQL commits it at every such "
             "statement; do it outside of a transaction"

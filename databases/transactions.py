@@ -249,7 +249,8 @@ class Transaction:
 
     async def _end(self, run: Run, *, commit: bool, with_inner: bool = False) -> None:
         connection = run.connection
-        inner = connection._inner_runs(run, "commit" if commit else "roll back")
+        connection._stack.check_open(run, "commit" if commit else "roll back")
+        inner = connection._stack.inside(run)
         if inner and not with_inner:
             raise TransactionStateError(
                 f"cannot {'commit' if commit else 'roll back'}: {len(inner)} inner "

@@ -51,7 +51,7 @@ def heard(database: Database) -> Heard:
 
 
 @pytest.mark.parametrize(
-    ("verb", "row_count"), [("fetch_all", 2), ("fetch_one", 1), ("fetch_val", None)]
+    ("verb", "row_count"), [("fetch_all", 2), ("fetch_one", 1), ("fetch_val", None), ("run", 2)]
 )
 @pytest.mark.parametrize("where", ["database", "connection"])
 async def test_a_query_is_an_event(

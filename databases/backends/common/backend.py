@@ -6,7 +6,15 @@ named classes exist because programs import, subclass and patch them.
 
 from __future__ import annotations
 
-from collections.abc import AsyncGenerator, Callable, Iterable, Iterator, Mapping, Sequence
+from collections.abc import (
+    AsyncGenerator,
+    Awaitable,
+    Callable,
+    Iterable,
+    Iterator,
+    Mapping,
+    Sequence,
+)
 from itertools import chain
 from typing import Any, ClassVar
 
@@ -157,59 +165,35 @@ class CommonConnection(Lease):
     async def fetch_all(self, query: Any) -> list[Any]:
         """Return every row of *query*, in server order."""
         bound = self._compile(query)
-        raw = self._prepared(bound)
-        if raw is None:
-            raw = await self._settled(bound)
-        try:
-            names, rows = await self.driver.fetch(raw, bound[0], bound[1])
-        except BaseException as error:
-            if self._note(error, bound):
-                return await self.fetch_all(query)
-            raise
+        names, rows = await self._send(bound, self.driver.fetch)
         return bound.plan.layout_for(names).all(rows) if rows else []
 
     async def fetch_one(self, query: Any) -> Any:
         """Return the first row of *query*, or None."""
         bound = self._compile(query)
-        names, rows = await self._first(bound)
+        names, rows = await self._send(bound, self.driver.fetch_first)
         return bound.plan.layout_for(names).row(rows[0]) if rows else None
 
     async def fetch_val(self, query: Any, column: Any = 0) -> Any:
         """Return one value of the first row of *query*, or None."""
         bound = self._compile(query)
-        names, rows = await self._first(bound)
+        names, rows = await self._send(bound, self.driver.fetch_first)
         return bound.plan.layout_for(names).value(rows[0], column) if rows else None
 
     async def execute(self, query: Any) -> Any:
         """Run *query*; return its key, row count or value (see the queries page)."""
         bound = self._compile(query)
-        raw = self._prepared(bound)
-        if raw is None:
-            raw = await self._settled(bound)
-        try:
-            outcome = await self.driver.execute(raw, bound[0], bound[1], bound.plan)
-        except BaseException as error:
-            if self._note(error, bound):
-                return await self.execute(query)
-            raise
+        outcome = await self._send(bound, self.driver.execute, bound.plan)
         return self._result(bound, outcome)
 
     async def run(self, query: Any) -> Result:
         """Run *query*; return all that is known of what it did."""
         bound = self._compile(query)
-        raw = self._prepared(bound)
-        if raw is None:
-            raw = await self._settled(bound)
         fetched, outcome = Fetched((), ()), Outcome()
-        try:
-            if bound.plan.returns_rows:
-                fetched = await self.driver.fetch(raw, bound[0], bound[1])
-            else:
-                outcome = await self.driver.execute(raw, bound[0], bound[1], bound.plan)
-        except BaseException as error:
-            if self._note(error, bound):
-                return await self.run(query)
-            raise
+        if bound.plan.returns_rows:
+            fetched = await self._send(bound, self.driver.fetch)
+        else:
+            outcome = await self._send(bound, self.driver.execute, bound.plan)
         return result_of(bound, fetched, outcome)
 
     async def execute_many(
@@ -347,15 +331,18 @@ class CommonConnection(Lease):
             raise
         return stream
 
-    async def _first(self, bound: BoundStatement) -> Any:
+    async def _send(
+        self, bound: BoundStatement, verb: Callable[..., Awaitable[Any]], *more: Any
+    ) -> Any:
+        """Run *bound* by *verb* of the driver, on a connection that is ready."""
         raw = self._prepared(bound)
         if raw is None:
             raw = await self._settled(bound)
         try:
-            return await self.driver.fetch_first(raw, bound[0], bound[1])
+            return await verb(raw, bound[0], bound[1], *more)
         except BaseException as error:
             if self._note(error, bound):
-                return await self._first(bound)
+                return await self._send(bound, verb, *more)
             raise
 
     def _result(self, bound: BoundStatement, outcome: Outcome) -> Any:

@@ -38,7 +38,7 @@ class SyncConnection:
         self._connection = connection
         self._bridge = bridge
         self._options = options
-        self._is_nested = bool(connection._runs)
+        self._is_nested = bool(connection._stack.runs)
         self.transaction: Any = None
         """What is open, begun here and not ended."""
         self.isolation = _DEFAULT

@@ -1,0 +1,94 @@
+"""Stack: the transactions of one connection, the outermost first, and who waits to begin."""
+
+from __future__ import annotations
+
+import asyncio
+from collections import deque
+
+from databases.errors import TransactionStateError
+from databases.transactions import Run, RunState, Transaction, ancestors, current_task
+
+__all__ = ["Stack"]
+
+
+class Stack:
+    """The transactions that run on a connection: last in, first out.
+
+    One that belongs beside the innermost, not inside it, waits for its turn.
+    """
+
+    def __init__(self) -> None:
+        self.runs: list[Run] = []
+        self._waiting: deque[tuple[asyncio.Future[None], Run, frozenset[int]]] = deque()
+
+    @property
+    def recipes(self) -> list[Transaction]:
+        """What was begun by whom is kept; one whose recipe is gone is left out."""
+        recipes = [run.recipe() for run in self.runs]
+        return [recipe for recipe in recipes if recipe is not None]
+
+    def depth_of(self, run: Run) -> int:
+        """Count from the outermost, which has depth 1."""
+        return self.runs.index(run) + 1
+
+    def inside(self, run: Run) -> list[Run]:
+        """Return what was begun inside *run*, the outermost first."""
+        return self.runs[self.runs.index(run) + 1 :]
+
+    def check_open(self, run: Run, verb: str) -> None:
+        """Raise `TransactionStateError` if *run* has ended."""
+        if run.state is not RunState.OPEN or run not in self.runs:
+            raise TransactionStateError(
+                f"cannot {verb}: the transaction has ended already; start another one"
+            )
+
+    def around_me(self) -> Run | None:
+        """Return the innermost transaction that what this task does now is part of."""
+        task, inherited = current_task(), ancestors()
+        for run in reversed(self.runs):
+            if not run.is_shared and run.is_around(task, inherited):
+                return run
+        return None
+
+    async def push(self, run: Run) -> None:
+        """Put *run* on top, when it is its turn."""
+        inherited = ancestors()
+        if self._may_begin(run, inherited):
+            self.runs.append(run)
+            return
+        turn: asyncio.Future[None] = asyncio.get_running_loop().create_future()
+        entry = (turn, run, inherited)
+        self._waiting.append(entry)
+        try:
+            await turn
+        except BaseException:
+            if entry in self._waiting:
+                self._waiting.remove(entry)
+            self.pop(run)
+            raise
+
+    def pop(self, run: Run) -> None:
+        """Take *run* and what is inside it off; let the next one begin."""
+        run.state = RunState.ENDED
+        if run in self.runs:
+            index = self.runs.index(run)
+            for inner in self.runs[index:]:
+                inner.state = RunState.ENDED
+            del self.runs[index:]
+        for entry in list(self._waiting):
+            turn, waiting, inherited = entry
+            if turn.done():
+                self._waiting.remove(entry)
+            elif self._may_begin(waiting, inherited):
+                self._waiting.remove(entry)
+                self.runs.append(waiting)
+                turn.set_result(None)
+                return
+
+    def _may_begin(self, run: Run, inherited: frozenset[int]) -> bool:
+        """Tell whether *run* may begin now: nothing is open, or what is open is around it."""
+        if not self.runs:
+            return True
+        top = self.runs[-1]
+        task = None if run.task is None else run.task()
+        return top.is_shared or top.is_around(task, inherited)
