@@ -90,19 +90,6 @@ async def _prepare_connected(database: Database, schema: Any, name: str) -> None
                 "name the database in the URL alone"
             )
         if isinstance(schema, MetaData):
-            await _create_all(database, schema)
+            await database.create_all(schema, checkfirst=False)
         elif inspect.iscoroutinefunction(schema):
             await schema(database)
-
-
-async def _create_all(database: Database, metadata: MetaData) -> None:
-    from sqlalchemy.engine.mock import MockConnection
-
-    statements: list[Any] = []
-    backend: Any = database._backend
-    collecting: Any = MockConnection(
-        backend._dialect, lambda each, *_, **__: statements.append(each)
-    )
-    metadata.create_all(collecting, checkfirst=False)
-    for statement in statements:
-        await database.execute(statement)
