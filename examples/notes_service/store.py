@@ -6,7 +6,6 @@ import os
 from typing import Any
 
 import sqlalchemy
-from sqlalchemy.schema import CreateTable
 
 from databases import Database, DatabaseURL
 
@@ -39,7 +38,10 @@ def connection_options(url: DatabaseURL) -> dict[str, Any]:
     than `timeout` seconds gets "database is locked", so let it wait long, and
     let few wait at once: the other requests queue for a connection, in order.
     """
-    wanted = {"timeout": 60, "max_size": 5} if url.dialect == "sqlite" else {}
+    wanted: dict[str, Any] = {}
+    if url.dialect == "sqlite":
+        # With a write-ahead log readers do not wait for a writer.
+        wanted = {"timeout": 60, "max_size": 5, "journal_mode": "wal"}
     return {name: value for name, value in wanted.items() if name not in url.options}
 
 
@@ -76,11 +78,7 @@ atomic = database.transaction(**transaction_options(url))
 
 async def prepare() -> None:
     """Create the tables that are not there, and open the first accounts."""
-    if url.dialect == "sqlite":
-        # Kept in the file: readers no longer wait for a writer.
-        await database.fetch_val("PRAGMA journal_mode=WAL")
-    for table in metadata.sorted_tables:
-        await database.execute(CreateTable(table, if_not_exists=True))
+    await database.create_all(metadata)
 
     @atomic
     async def open_accounts() -> None:
