@@ -15,6 +15,7 @@ from databases.backends.common.pool_faces import AioPool
 from databases.backends.common.rawsql import MYSQL
 from databases.backends.common.records import Record
 from databases.backends.dialects.mysql import MySQLDriver, make_dialect
+from databases.backends.dialects.packets import connection_class
 from databases.importer import import_driver
 from databases.interfaces import TransactionBackend
 from databases.urls import DatabaseURL
@@ -38,7 +39,7 @@ class AioMySQLDriver(MySQLDriver):
 
     async def open(self, url: DatabaseURL, arguments: Mapping[str, Any]) -> RawConnection:
         """Open a connection as ``aiomysql.connect()`` does."""
-        raw = aiomysql.Connection(**self.arguments(url, arguments, "db"))
+        raw = connection_class()(**self.arguments(url, arguments, "db"))
         try:
             await raw._connect()
         except BaseException:

@@ -219,8 +219,15 @@ class Layout:
         return record
 
     def all(self, rows: Sequence[Sequence[Any]]) -> list[Any]:
-        """Return a record for each of *rows*."""
+        """Return a record for each of *rows*, a list of which is made the result itself."""
         new, cls = self.record.__new__, self.record
+        if rows.__class__ is list and not self.converters:
+            # In its place, the list is not there twice when it is long.
+            own: list[Any] = rows
+            for index, values in enumerate(rows):
+                record = own[index] = new(cls)
+                record._data = values
+            return own
         records: list[Any] = []
         append = records.append
         for values in converted(rows, self.converters) if self.converters else rows:
