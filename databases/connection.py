@@ -142,10 +142,14 @@ class Connection(Queries):
         async with limited(timeout), self, self._query_turn:
             return await run(query, *args)
 
-    async def _in_turn(self, work: Callable[[Any], Awaitable[Any]]) -> Any:
-        """Enter, take the turn and do *work* with the backend's connection."""
+    async def _call(self, verb: str, sql: str, args: Any, **known: Any) -> Any:
+        """Enter, take the turn and run *sql* for SQLAlchemy's synchronous side."""
         async with self, self._query_turn:
-            return await work(self._connection)
+            run = partial(getattr(self._connection, verb), sql, args, **known)
+            listeners = self._database._listeners
+            if listeners is not None:
+                return await listeners.call(self, sql, args, run, is_many=verb == "call_many")
+            return await run()
 
     # Queries
 

@@ -7,18 +7,14 @@ from __future__ import annotations
 
 import contextvars
 import inspect
-from collections.abc import Awaitable, Callable, Iterable, Iterator, Mapping, Sized
+from collections.abc import Awaitable, Callable, Iterable, Iterator, Mapping, Sequence, Sized
 from time import perf_counter
-from typing import TYPE_CHECKING, Any, Literal, NamedTuple
+from typing import TYPE_CHECKING, Any, Literal
 
-from sqlalchemy.sql import ClauseElement
-from sqlalchemy.sql.elements import TextClause
-
-from databases.backends.common.kinds import Kind
 from databases.backends.common.options import facade_option
-from databases.backends.common.plans import BoundStatement, Plan
-from databases.backends.common.statements import Query, as_clause
-from databases.backends.common.subjects import UNKNOWN, Subject, subject_of
+from databases.backends.common.plans import BoundStatement
+from databases.backends.common.statements import as_clause
+from databases.described import described, of_bound, row_count
 from databases.events import (
     AcquireEvent,
     Event,
@@ -29,7 +25,6 @@ from databases.events import (
     TransactionEvent,
     logger,
 )
-from databases.results import Result
 from databases.urls import DatabaseURL
 
 if TYPE_CHECKING:
@@ -38,6 +33,7 @@ if TYPE_CHECKING:
 
 __all__ = ["Listeners", "WatchedStream", "listen", "set_up_log", "source_of"]
 
+Operation = Literal["begin", "commit", "rollback"]
 _SYSTEMS = {"postgres": "postgresql"}
 
 
@@ -110,24 +106,17 @@ class Listeners:
             self._known = (url, source)
         return source
 
-    # What a connection does, watched
+    # What a connection does, timed
 
     async def query(
         self, connection: Connection, verb: Callable[..., Awaitable[Any]], query: Any, *rest: Any
     ) -> Any:
         """Run *verb* with *query* and *rest*, and tell how it ended."""
-        statement = _described(connection._connection, query)
+        asked = described(connection._connection, query)
         name = getattr(verb, "__name__", "run")
-        begun = perf_counter()
-        try:
-            result = await verb(statement.query, *rest)
-        except BaseException as error:
-            duration = perf_counter() - begun
-            self.tell(self._query_event(connection, name, statement, duration, error=error))
-            raise
-        duration = perf_counter() - begun
-        count = _row_count(name, result, statement.plan)
-        self.tell(self._query_event(connection, name, statement, duration, row_count=count))
+        with _Timed(self, connection, QueryEvent, {"verb": name, **asked.known}) as known:
+            result = await verb(asked.query, *rest)
+            known["row_count"] = row_count(name, result, asked.plan)
         return result
 
     async def query_many(
@@ -139,116 +128,93 @@ class Listeners:
         is_ours: bool,
     ) -> None:
         """Run *query* once per row, and tell how it ended."""
+        backend: Any = connection._connection
+        known: dict[str, Any] = {}
         if not is_ours:
-            rows = list(rows)
-            if not rows:
+            if not (clauses := [as_clause(query, each) for each in rows]):
                 return
+            known = {"batch_size": len(clauses), **described(backend, clauses[0]).known}
+            with _Timed(self, connection, QueryEvent, {"verb": "execute_many", **known}):
+                await backend.execute_many(clauses)
+            return
+        # Lists are left as they are: they can be sent again over another connection.
         counted = _Counted(rows)
         given = rows if isinstance(rows, Sized) else counted
-        backend: Any = connection._connection
-        seen: list[BoundStatement] = []
 
         def told(bound: BoundStatement) -> None:
-            seen[:] = seen or [bound]
+            known.update({"verb": "execute_many", **of_bound(bound, query).known})
 
-        failure: BaseException | None = None
-        begun = perf_counter()
-        try:
-            if is_ours:
+        with _Timed(self, connection, QueryEvent, known):
+            try:
                 await backend.execute_many(query, given, told)
-            else:
-                await backend.execute_many([as_clause(query, each) for each in rows])
-        except BaseException as error:
-            failure = error
-            raise
-        finally:
-            duration = perf_counter() - begun
-            # Ours has bound nothing if the first row could not be bound.
-            if seen or not is_ours:
-                statement = (
-                    _of_bound(seen[0], query)
-                    if seen
-                    else _described(backend, as_clause(query, next(iter(rows))))
-                )
-                event = self._query_event(
-                    connection,
-                    "execute_many",
-                    statement,
-                    duration,
-                    error=failure,
-                    batch_size=len(rows) if isinstance(rows, Sized) else counted.count,
-                )
-                self.tell(event)
+            finally:
+                if known:  # or else the first row could not be bound
+                    known["batch_size"] = len(rows) if isinstance(rows, Sized) else counted.count
+
+    async def call(
+        self,
+        connection: Connection,
+        sql: str,
+        args: Sequence[Any],
+        run: Callable[[], Awaitable[Any]],
+        *,
+        is_many: bool,
+    ) -> Any:
+        """Run *sql* by *run* for SQLAlchemy's synchronous side, and tell how it ended."""
+        about = {"verb": "run_sync", "sql": sql, "is_parameterized": bool(args)}
+        if is_many:
+            about["batch_size"] = len(args)
+        with _Timed(self, connection, QueryEvent, about) as known:
+            called = await run()
+            known["row_count"] = getattr(called, "row_count", None)
+        return called
 
     async def acquire(self, connection: Connection) -> None:
         """Acquire the connection of the backend, and tell how long that took."""
-        begun = perf_counter()
-        failure: BaseException | None = None
-        try:
+        with _Timed(self, connection, AcquireEvent, {}):
             await connection._connection.acquire()
-        except BaseException as error:
-            failure = error
-            raise
-        finally:
-            duration = perf_counter() - begun
-            source = self.source(connection)
-            self.tell(AcquireEvent(source=source, duration=duration, error=failure))
 
     async def transaction(
-        self,
-        connection: Connection,
-        operation: Literal["begin", "commit", "rollback"],
-        depth: int,
-        work: Awaitable[None],
+        self, connection: Connection, operation: Operation, depth: int, work: Awaitable[None]
     ) -> None:
         """Await *work*, which begins or ends a transaction, and tell how it ended."""
-        begun = perf_counter()
-        failure: BaseException | None = None
-        try:
+        known = {"operation": operation, "depth": depth}
+        with _Timed(self, connection, TransactionEvent, known):
             await work
-        except BaseException as error:
-            failure = error
-            raise
-        finally:
-            self.ended(connection, operation, depth, perf_counter() - begun, failure)
 
-    def ended(
-        self,
-        connection: Connection,
-        operation: Literal["begin", "commit", "rollback"],
-        depth: int,
-        duration: float = 0.0,
-        error: BaseException | None = None,
+    def ended(self, connection: Connection, operation: Operation, depth: int) -> None:
+        """Tell of the end of a transaction that nobody has waited for."""
+        with _Timed(self, connection, TransactionEvent, {"operation": operation, "depth": depth}):
+            pass
+
+
+class _Timed:
+    """A block that is told as an event of *kind* when it has ended.
+
+    What is *known* of it may be completed inside; told is nothing of a query
+    of which not even the text is known.
+    """
+
+    __slots__ = ("_begun", "_connection", "_kind", "_known", "_listeners")
+
+    def __init__(
+        self, listeners: Listeners, connection: Connection, kind: type[Event], known: dict[str, Any]
     ) -> None:
-        """Tell of a transaction that has begun or ended."""
-        self.tell(
-            TransactionEvent(
-                source=self.source(connection),
-                duration=duration,
-                error=error,
-                operation=operation,
-                depth=depth,
-            )
-        )
+        self._listeners = listeners
+        self._connection = connection
+        self._kind = kind
+        self._known = known
+        self._begun = perf_counter()
 
-    def _query_event(
-        self,
-        connection: Connection,
-        verb: str,
-        statement: _Statement,
-        duration: float,
-        **known: Any,
-    ) -> QueryEvent:
-        return QueryEvent(
-            source=self.source(connection),
-            duration=duration,
-            verb=verb,
-            sql=statement.sql,
-            is_parameterized=statement.is_parameterized,
-            operation=statement.subject.operation,
-            collection=statement.subject.collection,
-            **known,
-        )
+    def __enter__(self) -> dict[str, Any]:
+        return self._known
+
+    def __exit__(self, _type: object, error: BaseException | None, _traceback: object) -> None:
+        duration = perf_counter() - self._begun
+        if self._known or self._kind is not QueryEvent:
+            source = self._listeners.source(self._connection)
+            event = self._kind(source=source, duration=duration, error=error, **self._known)
+            self._listeners.tell(event)
 
 
 class _Counted:
@@ -272,8 +238,8 @@ class WatchedStream:
     ) -> None:
         self._listeners = listeners
         self._connection = connection
-        self._statement = _described(connection._connection, query)
-        self._items = make(self._statement.query)
+        self._asked = described(connection._connection, query)
+        self._items = make(self._asked.query)
         # The collector may end a stream from anywhere.
         self._context = contextvars.copy_context()
         self._rows = 0
@@ -314,14 +280,14 @@ class WatchedStream:
         if self._has_ended:
             return
         self._has_ended = True
-        event = self._listeners._query_event(
-            self._connection,
-            "iterate",
-            self._statement,
-            perf_counter() - self._begun,
+        event = QueryEvent(
+            source=self._listeners.source(self._connection),
+            duration=perf_counter() - self._begun,
             error=error,
+            verb="iterate",
             row_count=self._rows,
             loop_time=self._loop_time,
+            **self._asked.known,
         )
         self._context.run(self._listeners.tell, event)
 
@@ -332,51 +298,6 @@ def source_of(url: DatabaseURL, raw: Any = None) -> Source:
     if system == "mysql" and raw is not None and _is_mariadb(raw):
         system = "mariadb"
     return Source(system, url.database or None, url.hostname or None, url.port)
-
-
-class _Statement(NamedTuple):
-    """What is known of a query before it runs."""
-
-    query: Any
-    """What the backend is given: bound already where it is ours."""
-    sql: str
-    is_parameterized: bool
-    subject: Subject
-    plan: Plan | None = None
-
-
-def _described(backend: Any, query: Any) -> _Statement:
-    if query.__class__ is Query:
-        return _of_bound(backend._compile(query), query.query)
-    if isinstance(query, TextClause):
-        return _Statement(query, query.text, bool(query._bindparams), UNKNOWN)
-    try:
-        sql = str(query.compile(dialect=getattr(backend, "_dialect", None)))
-    except Exception:  # noqa: BLE001  # the backend compiles it in its own way
-        sql = type(query).__name__
-    return _Statement(query, sql, is_parameterized=True, subject=subject_of(query))
-
-
-def _of_bound(bound: BoundStatement, query: Any) -> _Statement:
-    plan = bound.plan
-    subject = plan.subject
-    if subject is None:
-        if not isinstance(query, (str, ClauseElement)):
-            query = query.__clause_element__()
-        subject = plan.subject = subject_of(query)
-    return _Statement(bound, bound.sql, bool(bound.args), subject, plan)
-
-
-def _row_count(verb: str, result: Any, plan: Plan | None) -> int | None:
-    if isinstance(result, list):
-        return len(result)
-    if isinstance(result, Result):
-        return result.rowcount
-    if verb == "fetch_one":
-        return 0 if result is None else 1
-    if verb == "execute" and plan is not None and plan.kind is Kind.UPDATE:
-        return result if isinstance(result, int) and not plan.returns_rows else None
-    return None
 
 
 def _is_mariadb(raw: Any) -> bool:

@@ -167,6 +167,28 @@ async def test_typed_rows_are_told_too(database: Database, heard: Heard) -> None
     assert [event.verb for event in heard.of(QueryEvent)] == ["fetch_all", "fetch_all"]
 
 
+async def test_synchronous_work_is_told_too(database: Database, heard: Heard) -> None:
+    def work(connection: sa.Connection) -> None:
+        connection.execute(sa.insert(notes), [{"text": "a"}, {"text": "b"}])
+        assert connection.execute(sa.select(notes.c.text)).scalars().all() == ["a", "b"]
+
+    await database.run_sync(work)
+
+    insert, select = heard.of(QueryEvent)[-2:]
+    assert (insert.verb, select.verb) == ("run_sync", "run_sync")
+    assert "INSERT INTO notes" in insert.sql
+    assert "SELECT notes.text" in select.sql
+    assert heard.transactions[-1] == ("commit", 1)
+
+
+async def test_a_result_counts_its_rows(database: Database, heard: Heard) -> None:
+    await database.run(notes.insert().values(text="a"))
+    await database.run(notes.select())
+
+    assert [event.row_count for event in heard.of(QueryEvent)] == [1, 1]
+    assert [event.verb for event in heard.of(QueryEvent)] == ["run", "run"]
+
+
 async def test_iterate_is_one_event_at_its_end(database: Database, heard: Heard) -> None:
     await database.execute_many(RAW_INSERT, [{"text": str(n)} for n in range(600)])
     heard.clear()

@@ -37,7 +37,6 @@ from databases.errors import (
     ConnectionStateError,
     NotConnectedError,
 )
-from databases.events import log_query
 from databases.interfaces import DatabaseBackend, TransactionBackend
 from databases.results import Result
 from databases.urls import DatabaseURL
@@ -262,7 +261,7 @@ class CommonConnection(Lease):
     async def call(self, sql: str, args: Sequence[Value], *, is_nested: bool) -> Called:
         """Run *sql* for SQLAlchemy; *is_nested* tells whose the transaction is that is open."""
         raw = await self._taken_over()
-        log_query(sql, args)
+        self._statements.log(sql, args)
         try:
             called = await self.driver.call(raw, sql, args)
             if self._depth and not self.driver.in_transaction(raw):
@@ -279,7 +278,7 @@ class CommonConnection(Lease):
     async def call_many(self, sql: str, rows: Sequence[Sequence[Value]]) -> None:
         """Run *sql* once per row for SQLAlchemy."""
         raw = await self._taken_over()
-        log_query(sql, rows[0] if rows else None)
+        self._statements.log(sql, rows[0] if rows else None)
         try:
             await self.driver.execute_many(raw, sql, rows)
         except BaseException as error:

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Sequence
+from collections.abc import Sequence
 from typing import TYPE_CHECKING, Any
 
 from sqlalchemy.engine import Engine, make_url
@@ -76,16 +76,14 @@ class SyncConnection:
 
     def run(self, sql: str, args: Sequence[Any]) -> Called:
         """Run *sql* once."""
-        called: Called = self._wait(
-            lambda backend: backend.call(sql, args, is_nested=self._is_nested)
-        )
+        called: Called = self._wait("call", sql, args, is_nested=self._is_nested)
         return called
 
     def run_many(self, sql: str, rows: Sequence[Sequence[Any]]) -> None:
         """Run *sql* once per row."""
-        self._wait(lambda backend: backend.call_many(sql, rows))
+        self._wait("call_many", sql, rows)
 
-    def _wait(self, verb: Callable[[Any], Any]) -> Any:
+    def _wait(self, verb: str, sql: str, args: Any, **known: Any) -> Any:
         connection = self._connection
         if self.transaction is None and self.isolation != AUTOCOMMIT:
             options = dict(self._options)
@@ -98,7 +96,7 @@ class SyncConnection:
                 self.transaction = transaction
 
             self._bridge.wait(begin)
-        return self._bridge.wait(lambda: connection._in_turn(verb))
+        return self._bridge.wait(lambda: connection._call(verb, sql, args, **known))
 
 
 class SyncCursor:

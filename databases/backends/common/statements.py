@@ -104,6 +104,10 @@ class Statements:
         size = len(self._strings) + len(self._plans)
         return CacheStats(self.hits, self.misses, size, self._size)
 
+    def log(self, sql: str, args: Sequence[Any] | None) -> None:
+        """Log a statement, with its values unless they are to be hidden."""
+        log_query(sql, None if self.hides_values else args)
+
     def bind(self, query: Any, values: Values | None = None) -> BoundStatement:
         """Return *query* with *values*, ready for the driver.
 
@@ -120,7 +124,7 @@ class Statements:
         else:
             bound = self._bind_core(_as_expression(query), values or _NO_VALUES, many=False)
         if logger.isEnabledFor(DEBUG):
-            log_query(bound.sql, None if self.hides_values else bound.args)
+            self.log(bound.sql, bound.args)
         return bound
 
     def bind_many(
@@ -139,7 +143,7 @@ class Statements:
         for chunk in chunks(rows):
             first = self._bind_row(query, chunk[0])
             if logger.isEnabledFor(DEBUG):
-                log_query(first.sql, None if self.hides_values else first.args)
+                self.log(first.sql, first.args)
             if told is not None:
                 told(first)
             bulk = self._bulk_of(query, chunk[0], first.plan.core)
