@@ -7,5 +7,6 @@ by themselves; they stand on what is here.
 from __future__ import annotations
 
 from databases.testing.created import Schema, temporary_database
+from databases.testing.statements import assert_num_queries, captured_statements
 
-__all__ = ["Schema", "temporary_database"]
+__all__ = ["Schema", "assert_num_queries", "captured_statements", "temporary_database"]

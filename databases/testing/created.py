@@ -60,12 +60,24 @@ def temporary_database(database: Database, schema: Schema = None) -> Iterator[Da
 def _pointed_at(database: Database, url: DatabaseURL) -> Iterator[None]:
     before = database.url, database.options, database._backend
     options = options_elsewhere(database)
-    make: Any = type(before[2])  # the program's own class, if it has one
-    database.url, database.options, database._backend = url, options, make(url, **options)
+    database.url, database.options = url, options
+    database._backend = _like(before[2], url, options)
     try:
         yield
     finally:
         database.url, database.options, database._backend = before
+
+
+def _like(backend: Any, url: DatabaseURL, options: dict[str, Any]) -> Any:
+    """Make another backend for *url*, with what a program has changed on *backend*."""
+    from databases.backends.common.options import without_facade_options
+
+    made = type(backend)(without_facade_options(url), **options)
+    if hasattr(backend, "_dialect"):
+        made._dialect = backend._dialect
+    if getattr(backend, "_hides_values", False):
+        made.hide_values()
+    return made
 
 
 def _prepare(database: Database, schema: Schema, name: str) -> None:

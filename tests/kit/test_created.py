@@ -208,3 +208,26 @@ def test_refusal_of_the_server_comes_through(server: Server) -> None:
     with pytest.raises(Exception, match=r"(?i)password|denied"):
         with temporary_database(database):
             raise AssertionError("created")
+
+
+def test_what_the_application_set_up_holds_there_too(
+    server: Server, caplog: pytest.LogCaptureFixture
+) -> None:
+    database = Database(server.url, log_values=False)
+    backend: Any = database._backend
+    backend._dialect._json_serializer = lambda value: "'changed'"
+    told: list[object] = []
+    database.listen(told.append)
+
+    with caplog.at_level("DEBUG", "databases"), temporary_database(database, metadata):
+
+        async def use() -> None:
+            async with database:
+                await database.fetch_val("SELECT 1 WHERE 'secret' = :value", {"value": "secret"})
+
+        asyncio.run(use())
+        inside: Any = database._backend
+        assert inside._dialect._json_serializer is backend._dialect._json_serializer
+
+    assert told
+    assert "Args: ['secret']" not in caplog.text
