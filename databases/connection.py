@@ -142,10 +142,15 @@ class Connection(Queries):
         async with limited(timeout), self, self._query_turn:
             return await run(query, *args)
 
-    async def _in_turn(self, work: Callable[[Any], Awaitable[Any]]) -> Any:
-        """Enter, take the turn and do *work* with the backend's connection."""
+    async def _in_turn(
+        self, sql: str, args: Sequence[Any], work: Callable[[Any], Awaitable[Any]]
+    ) -> Any:
+        """Enter, take the turn and do *work*, which runs *sql* on the backend's connection."""
+        listeners = self._database._listeners
         async with self, self._query_turn:
-            return await work(self._connection)
+            if listeners is None:
+                return await work(self._connection)
+            return await listeners.text(self, sql, args, work(self._connection))
 
     # Queries
 

@@ -7,7 +7,7 @@ from __future__ import annotations
 
 import contextvars
 import inspect
-from collections.abc import Awaitable, Callable, Iterable, Iterator, Mapping, Sized
+from collections.abc import Awaitable, Callable, Iterable, Iterator, Mapping, Sequence, Sized
 from time import perf_counter
 from typing import TYPE_CHECKING, Any, Literal, NamedTuple
 
@@ -129,6 +129,23 @@ class Listeners:
         count = _row_count(name, result, statement.plan)
         self.tell(self._query_event(connection, name, statement, duration, row_count=count))
         return result
+
+    async def text(
+        self, connection: Connection, sql: str, args: Sequence[Any], work: Awaitable[Any]
+    ) -> Any:
+        """Await *work*, a statement of SQLAlchemy's own, and tell how it ended."""
+        statement = _Statement(sql, sql, bool(args), UNKNOWN)
+        begun = perf_counter()
+        failure: BaseException | None = None
+        try:
+            return await work
+        except BaseException as error:
+            failure = error
+            raise
+        finally:
+            duration = perf_counter() - begun
+            event = self._query_event(connection, "run_sync", statement, duration, error=failure)
+            self.tell(event)
 
     async def query_many(
         self,

@@ -6,6 +6,7 @@ named classes exist because programs import, subclass and patch them.
 
 from __future__ import annotations
 
+import logging
 from collections.abc import (
     AsyncGenerator,
     Awaitable,
@@ -37,7 +38,7 @@ from databases.errors import (
     ConnectionStateError,
     NotConnectedError,
 )
-from databases.events import log_query
+from databases.events import log_query, logger
 from databases.interfaces import DatabaseBackend, TransactionBackend
 from databases.results import Result
 from databases.urls import DatabaseURL
@@ -261,8 +262,7 @@ class CommonConnection(Lease):
 
     async def call(self, sql: str, args: Sequence[Value], *, is_nested: bool) -> Called:
         """Run *sql* for SQLAlchemy; *is_nested* tells whose the transaction is that is open."""
-        raw = await self._taken_over()
-        log_query(sql, args)
+        raw = await self._taken_over(sql, args)
         try:
             called = await self.driver.call(raw, sql, args)
             if self._depth and not self.driver.in_transaction(raw):
@@ -278,15 +278,17 @@ class CommonConnection(Lease):
 
     async def call_many(self, sql: str, rows: Sequence[Sequence[Value]]) -> None:
         """Run *sql* once per row for SQLAlchemy."""
-        raw = await self._taken_over()
-        log_query(sql, rows[0] if rows else None)
+        raw = await self._taken_over(sql, rows[0])
         try:
             await self.driver.execute_many(raw, sql, rows)
         except BaseException as error:
             self._note(error)
             raise
 
-    async def _taken_over(self) -> RawConnection:
+    async def _taken_over(self, sql: str, args: Sequence[Value]) -> RawConnection:
+        """Return the raw connection for *sql*, which may change the session."""
+        if logger.isEnabledFor(logging.DEBUG):
+            log_query(sql, None if self._statements.hides_values else args)
         slot = self._slot
         raw = self._connection
         if slot is None or self._is_troubled:

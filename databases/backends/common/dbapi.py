@@ -77,15 +77,16 @@ class SyncConnection:
     def run(self, sql: str, args: Sequence[Any]) -> Called:
         """Run *sql* once."""
         called: Called = self._wait(
-            lambda backend: backend.call(sql, args, is_nested=self._is_nested)
+            sql, args, lambda backend: backend.call(sql, args, is_nested=self._is_nested)
         )
         return called
 
     def run_many(self, sql: str, rows: Sequence[Sequence[Any]]) -> None:
         """Run *sql* once per row."""
-        self._wait(lambda backend: backend.call_many(sql, rows))
+        if rows:
+            self._wait(sql, rows[0], lambda backend: backend.call_many(sql, rows))
 
-    def _wait(self, verb: Callable[[Any], Any]) -> Any:
+    def _wait(self, sql: str, args: Sequence[Any], verb: Callable[[Any], Any]) -> Any:
         connection = self._connection
         if self.transaction is None and self.isolation != AUTOCOMMIT:
             options = dict(self._options)
@@ -98,7 +99,7 @@ class SyncConnection:
                 self.transaction = transaction
 
             self._bridge.wait(begin)
-        return self._bridge.wait(lambda: connection._in_turn(verb))
+        return self._bridge.wait(lambda: connection._in_turn(sql, args, verb))
 
 
 class SyncCursor:
@@ -167,7 +168,9 @@ def make_engine(connection: SyncConnection, backend: Any) -> Engine:
     given.get_default_isolation_level = _get_isolation
     given.get_isolation_level_values = lambda _: _LEVELS
     pool = NullPool(lambda: connection, dialect=given)  # type: ignore[arg-type]  # PEP 249
-    return Engine(pool, given, make_url(f"{given.name}://"))
+    # Errors of SQLAlchemy show parameters.
+    hides = backend._hides_values
+    return Engine(pool, given, make_url(f"{given.name}://"), hide_parameters=hides)
 
 
 def _set_isolation(connection: SyncConnection, level: str) -> None:
