@@ -251,3 +251,25 @@ async def test_sequence_next_value(database: Database) -> None:
 
         assert await connection.fetch_val(sa.select(sa.Sequence("numbers").next_value())) == 5
         assert await connection.fetch_val(sa.Sequence("numbers").next_value().select()) == 6
+
+
+@requires("native_json")
+async def test_functions_that_take_any_type_are_given_values(
+    database: Database, outside: Outside
+) -> None:
+    """The server cannot tell the type of a parameter from such a function."""
+    outside.insert(accounts, *TWO_ACCOUNTS)
+    whole = sa.func.json_build_object("id", accounts.c.id, "rich", accounts.c.balance > 15)
+
+    rows = await database.fetch_all(
+        sa.select(
+            whole.cast(sa.Text).label("whole"),
+            sa.func.concat(accounts.c.id, "/", 5).label("text"),
+            sa.func.jsonb_build_array("x", 1, accounts.c.id).cast(sa.Text).label("list"),
+        ).order_by(accounts.c.id)
+    )
+
+    assert [tuple(row.values()) for row in rows] == [
+        ('{"id" : 1, "rich" : false}', "1/5", '["x", 1, 1]'),
+        ('{"id" : 2, "rich" : true}', "2/5", '["x", 1, 2]'),
+    ]

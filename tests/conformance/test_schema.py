@@ -13,6 +13,7 @@ import sqlalchemy as sa
 
 from databases import Database
 from databases.errors import TransactionStateError
+from databases.events import Event, QueryEvent
 from tests.conftest import MakeDatabase
 from tests.support.checks import checked_out, within
 from tests.support.drivers import DriverCase, lacks, requires
@@ -308,6 +309,34 @@ async def test_the_loop_goes_on_while_the_function_works(database: Database) -> 
 
     assert await within(task) == 1
     assert threading.active_count() <= threads + 1  # SQLite's own
+
+
+async def test_listeners_are_told_of_its_statements(database: Database) -> None:
+    events: list[Event] = []
+    stop = database.listen(events.append)
+
+    await database.run_sync(lambda connection: connection.execute(codes.select()))
+
+    stop()
+    queries = [event for event in events if isinstance(event, QueryEvent)]
+    assert {event.verb for event in queries} == {"run_sync"}
+    assert [event.error for event in queries if "FROM codes" in event.sql] == [None]
+
+
+async def test_values_stay_hidden(
+    make_database: MakeDatabase, caplog: pytest.LogCaptureFixture
+) -> None:
+    def work(connection: sa.Connection) -> None:
+        for _ in range(2):
+            connection.execute(codes.insert().values(id=7, code="secret"))
+
+    caplog.set_level("DEBUG", "databases")
+    async with make_database(log_values=False) as database:
+        with pytest.raises(sa.exc.DBAPIError) as caught:
+            await database.run_sync(work)
+
+    assert "INSERT INTO codes" in caplog.text
+    assert "secret" not in caplog.text + str(caught.value).partition("[SQL:")[2]
 
 
 async def test_two_at_once(database: Database) -> None:
