@@ -165,7 +165,8 @@ def make_engine(connection: SyncConnection, backend: Any) -> Engine:
     given.get_default_isolation_level = _get_isolation
     given.get_isolation_level_values = lambda _: _LEVELS
     pool = NullPool(lambda: connection, dialect=given)  # type: ignore[arg-type]  # PEP 249
-    return Engine(pool, given, make_url(f"{given.name}://"))
+    hides = backend._hides_values
+    return Engine(pool, given, make_url(f"{given.name}://"), hide_parameters=hides)
 
 
 def _set_isolation(connection: SyncConnection, level: str) -> None:
