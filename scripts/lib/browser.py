@@ -3,11 +3,13 @@
 from __future__ import annotations
 
 import contextlib
+import fcntl
 import json
 import os
 import select
 import shutil
 import subprocess
+import sys
 import time
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
@@ -23,7 +25,12 @@ PATIENCE = 30.0
 """Longest wait for one answer of the browser, in seconds."""
 
 # Chromium reads commands from descriptor 3 and writes to descriptor 4.
-_START = 'exec "$@" 3<&"$COMMANDS" 4>&"$ANSWERS"'
+_START = """
+import os, sys
+os.dup2(int(sys.argv[1]), 3)
+os.dup2(int(sys.argv[2]), 4)
+os.execv(sys.argv[3], sys.argv[3:])
+"""
 
 
 def find_or_install() -> str:
@@ -79,8 +86,8 @@ class Browser:
 
     def _start(self) -> None:
         folder = self._stack.enter_context(temporary_folder("browser"))
-        commands, self._write = os.pipe()
-        self._read, answers = os.pipe()
+        commands, self._write = _pipe()
+        self._read, answers = _pipe()
         for mine in (self._write, self._read):
             self._stack.callback(os.close, mine)
         self._log = Path(folder) / "log"
@@ -88,19 +95,13 @@ class Browser:
         command = [
             self._program,
             *("--headless", "--remote-debugging-pipe", f"--user-data-dir={folder}/profile"),
-            *(
-                "--disable-gpu",
-                "--disable-dev-shm-usage",
-                "--no-first-run",
-                "--window-size=1400,1000",
-            ),
+            *("--disable-gpu", "--disable-dev-shm-usage", "--no-first-run"),
             # Only this machine has a name: a request to another host fails.
             "--host-resolver-rules=MAP * ~NOTFOUND, EXCLUDE 127.0.0.1",
             *(["--no-sandbox"] if os.geteuid() == 0 else []),  # it cannot have one as root
         ]
         process = subprocess.Popen(
-            ["sh", "-c", _START, "sh", *command],
-            env={**os.environ, "COMMANDS": str(commands), "ANSWERS": str(answers)},
+            [sys.executable, "-I", "-c", _START, str(commands), str(answers), *command],
             pass_fds=(commands, answers),
             stdin=subprocess.DEVNULL,
             stdout=log,
@@ -117,7 +118,10 @@ class Browser:
         message = {"id": self._count, "method": method, "params": params}
         if self._session is not None:
             message["sessionId"] = self._session
-        os.write(self._write, json.dumps(message).encode() + b"\0")
+        try:
+            os.write(self._write, json.dumps(message).encode() + b"\0")
+        except BrokenPipeError:
+            raise self._ended(method) from None
         while True:
             answer = self._next_message(time.monotonic() + PATIENCE, method)
             if answer.get("id") != self._count:
@@ -162,16 +166,25 @@ class Browser:
                 raise Failure(f"cannot use the browser: no answer to {what} in {PATIENCE:.0f} s")
             received = os.read(self._read, 1 << 16)
             if not received:
-                ended = f"cannot use the browser: {self._program} ended during {what}"
-                raise Failure(f"{ended}\n{self._last_words()}")
+                raise self._ended(what)
             self._unread += received
         message, _, self._unread = self._unread.partition(b"\0")
         answer: dict[str, Any] = json.loads(message)
         return answer
 
-    def _last_words(self) -> str:
+    def _ended(self, what: str) -> Failure:
         lines = self._log.read_text("utf-8", errors="replace").splitlines()
-        return "\n".join(lines[-5:])
+        last = "\n".join(lines[-5:])
+        return Failure(f"cannot use the browser: {self._program} ended during {what}\n{last}")
+
+
+def _pipe() -> tuple[int, int]:
+    """Make a pipe whose ends are neither 3 nor 4, which will be taken."""
+    ends = os.pipe()
+    moved = tuple(fcntl.fcntl(each, fcntl.F_DUPFD_CLOEXEC, 10) for each in ends)
+    for each in ends:
+        os.close(each)
+    return moved[0], moved[1]
 
 
 def describe(details: dict[str, Any]) -> str:
