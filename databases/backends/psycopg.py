@@ -9,6 +9,7 @@ import itertools
 import os
 import re
 import socket
+import traceback
 import weakref
 from collections.abc import Mapping, Sequence
 from typing import Any
@@ -96,6 +97,8 @@ class PsycopgDriver(CursorDriver):
         out, would take off the event loop.
         """
         if not raw.lock.locked():
+            _end(getattr(raw, "given_up", None))
+            raw.given_up = None
             raw.pgconn.finish()
         elif raw.pgconn.status == _OK:
             with contextlib.suppress(OSError):
@@ -125,9 +128,12 @@ class PsycopgDriver(CursorDriver):
         conversation, raw.given_up = raw.given_up, None
         if conversation is None or raw.pgconn.transaction_status != _ACTIVE:
             return
-        await self._cancel(raw)
-        with contextlib.suppress(psycopg.errors.QueryCanceled):
-            await psycopg.waiting.wait_async(conversation, raw.pgconn.socket, _INTERVAL)
+        try:
+            await self._cancel(raw)
+            with contextlib.suppress(psycopg.errors.QueryCanceled):
+                await psycopg.waiting.wait_async(conversation, raw.pgconn.socket, _INTERVAL)
+        finally:
+            _end(conversation)
 
     def is_clean(self, error: BaseException) -> bool:
         """Trust all but time-outs and errors of the socket."""
@@ -141,10 +147,15 @@ class PsycopgDriver(CursorDriver):
             self.terminate(raw)
 
     async def _cancel(self, raw: RawConnection) -> None:
-        if hasattr(raw, "cancel_safe"):
-            await raw.cancel_safe(timeout=3.0)
-        else:
+        if not hasattr(raw, "cancel_safe"):
             raw.cancel()
+            return
+        try:
+            await raw.cancel_safe(timeout=3.0)
+        except BaseException as error:
+            # Its second socket is in there, and would live as long as the error.
+            traceback.clear_frames(error.__traceback__)
+            raise
 
     async def reset(self, raw: RawConnection) -> None:
         """Forget settings, listeners, advisory locks and cursors."""
@@ -265,6 +276,13 @@ def _interruption(error: BaseException) -> BaseException:
     while found is not None and not isinstance(found, (asyncio.CancelledError, KeyboardInterrupt)):
         found = found.__context__
     return asyncio.CancelledError() if found is None else found
+
+
+def _end(conversation: Any) -> None:
+    """Close a conversation that nobody goes on with, as long as libpq has its connection."""
+    if conversation is not None:
+        with contextlib.suppress(Exception):
+            conversation.close()
 
 
 def _shut_down(fileno: int) -> None:

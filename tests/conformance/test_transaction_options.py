@@ -211,7 +211,7 @@ async def test_an_exclusive_transaction_keeps_readers_out(
     async with database.transaction(mode="immediate"):
         assert outside.count(codes) == 0
     async with database.transaction(mode="exclusive"):
-        with pytest.raises(Exception, match="locked"):
+        with outside.at_once(), pytest.raises(Exception, match="locked"):
             outside.count(codes)
 
 
