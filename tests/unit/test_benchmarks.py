@@ -1,0 +1,88 @@
+"""The benchmarks: every workload gives the right answer on every driver, once and briefly."""
+
+from __future__ import annotations
+
+import asyncio
+import warnings
+from collections.abc import Iterator
+from typing import Any
+
+import pytest
+
+from benchmarks.answers import difference
+from benchmarks.rounds import costs_of
+from benchmarks.tables import LOG
+from benchmarks.worker import Worker
+from benchmarks.workloads import BARS, FAMILIES, WORKLOADS, bar_of, chosen
+from tests.support.drivers import DriverCase
+
+# aiopg's own pool warns of itself, and MySQL's drivers of tables that are not there.
+pytestmark = pytest.mark.filterwarnings("ignore")
+
+
+@pytest.fixture
+def contenders(driver: DriverCase, url: str) -> Iterator[dict[str, Worker]]:
+    """Open the driver by hand and this library, with the tables filled."""
+    backend = "sqlite" if driver.can("file") else driver.name
+    loop = asyncio.new_event_loop()
+    opened: dict[str, Worker] = {}
+    with warnings.catch_warnings():
+        warnings.simplefilter("ignore")
+        try:
+            for name, kind in (("raw", "raw"), ("ours", "facade")):
+                try:
+                    worker = Worker(kind, backend, loop)
+                except ImportError as error:  # psycopg's pool is a package of its own
+                    pytest.skip(str(error))
+                worker.open(url)
+                opened[name] = worker
+            opened["raw"].make_tables()
+            yield opened
+        finally:
+            if "raw" in opened:
+                opened["raw"].drop_tables()
+            for worker in opened.values():
+                worker.run(worker._contender.close())
+            loop.close()
+
+
+def test_every_workload_gives_the_drivers_own_answer(contenders: dict[str, Worker]) -> None:
+    wrong: dict[str, str] = {}
+
+    for workload in WORKLOADS.values():
+        answers: dict[str, Any] = {}
+        for name, worker in contenders.items():
+            if workload.writes:
+                contenders["raw"].clear_log()
+            answers[name] = worker.answer(workload.name, 2)
+            if workload.writes:
+                answers[name] = [answers[name], contenders["raw"].read(LOG)]
+        differs = difference(answers["ours"], answers["raw"])
+        if differs is not None:
+            wrong[workload.name] = differs
+
+    assert not wrong
+
+
+@pytest.mark.parametrize("backend", FAMILIES)
+def test_every_bar_belongs_to_a_workload(backend: str) -> None:
+    bars = BARS[FAMILIES[backend]]
+
+    assert set(bars) <= set(WORKLOADS)
+    assert all(bar_of(backend, name) == bar for name, bar in bars.items())
+
+
+def test_a_difference_is_told_where_it_is() -> None:
+    assert difference([1, "a"], [1, "a"]) is None
+    assert "instead of" in str(difference([1, "a"], [1, "b"]))
+
+
+def test_ratios_are_taken_within_rounds() -> None:
+    slices = {"raw": [(1.0, 1.0), (10.0, 10.0)], "ours": [(2.0, 2.0), (20.0, 20.0)]}
+
+    assert costs_of(slices)["ours"].cpu_ratio == 2.0
+
+
+def test_an_unknown_workload_is_named() -> None:
+    with pytest.raises(ValueError, match="w99"):
+        chosen("w1,w99")
