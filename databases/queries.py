@@ -12,9 +12,10 @@ from collections.abc import (
     Sequence,
 )
 from contextlib import aclosing
-from typing import Any, TypeVar, overload
+from typing import TYPE_CHECKING, Any, Protocol, TypeVar, overload
 
 from sqlalchemy import ClauseElement, ColumnElement
+from sqlalchemy.sql.selectable import TypedReturnsRows
 
 from databases.interfaces import Record
 from databases.results import Result
@@ -23,6 +24,22 @@ from databases.shapes import shape_of
 __all__ = ["Queries"]
 
 T = TypeVar("T")
+
+if TYPE_CHECKING:
+    from typing_extensions import TypeVarTuple, Unpack
+
+    # What a SELECT of typed columns gives: SQLAlchemy 2.0 writes its type as
+    # Select[tuple[int, str]], and 2.1 as Select[int, str].
+    Row = TypeVar("Row", bound=tuple[Any, ...])
+    Columns = TypeVarTuple("Columns")
+
+    class TupleClass(Protocol):
+        """The class ``tuple``, and not a ``NamedTuple``, which is made in another way."""
+
+        @overload
+        def __call__(self) -> tuple[Any, ...]: ...
+        @overload
+        def __call__(self, values: Iterable[Any], /) -> tuple[Any, ...]: ...
 
 
 class Queries:
@@ -57,6 +74,24 @@ class Queries:
         timeout: float | None = None,
         into: None = None,
     ) -> list[Record]: ...
+    @overload
+    async def fetch_all(
+        self,
+        query: TypedReturnsRows[Row],
+        values: Mapping[str, Any] | None = None,
+        *,
+        timeout: float | None = None,
+        into: TupleClass,
+    ) -> list[Row]: ...
+    @overload
+    async def fetch_all(
+        self,
+        query: TypedReturnsRows[Unpack[Columns]],
+        values: Mapping[str, Any] | None = None,
+        *,
+        timeout: float | None = None,
+        into: TupleClass,
+    ) -> list[tuple[Unpack[Columns]]]: ...
     @overload
     async def fetch_all(
         self,
@@ -99,6 +134,24 @@ class Queries:
         timeout: float | None = None,
         into: None = None,
     ) -> Record | None: ...
+    @overload
+    async def fetch_one(
+        self,
+        query: TypedReturnsRows[Row],
+        values: Mapping[str, Any] | None = None,
+        *,
+        timeout: float | None = None,
+        into: TupleClass,
+    ) -> Row | None: ...
+    @overload
+    async def fetch_one(
+        self,
+        query: TypedReturnsRows[Unpack[Columns]],
+        values: Mapping[str, Any] | None = None,
+        *,
+        timeout: float | None = None,
+        into: TupleClass,
+    ) -> tuple[Unpack[Columns]] | None: ...
     @overload
     async def fetch_one(
         self,
@@ -200,6 +253,24 @@ class Queries:
         timeout: float | None = None,
         into: None = None,
     ) -> AsyncGenerator[Record, None]: ...
+    @overload
+    def iterate(
+        self,
+        query: TypedReturnsRows[Row],
+        values: Mapping[str, Any] | None = None,
+        *,
+        timeout: float | None = None,
+        into: TupleClass,
+    ) -> AsyncGenerator[Row, None]: ...
+    @overload
+    def iterate(
+        self,
+        query: TypedReturnsRows[Unpack[Columns]],
+        values: Mapping[str, Any] | None = None,
+        *,
+        timeout: float | None = None,
+        into: TupleClass,
+    ) -> AsyncGenerator[tuple[Unpack[Columns]], None]: ...
     @overload
     def iterate(
         self,

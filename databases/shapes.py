@@ -177,7 +177,7 @@ def _fields_of_constructor(cls: type) -> Fields:
         if sorted(keys) == sorted(order):
             arrange = operator.itemgetter(*map(keys.index, order))
             return lambda values: cls(*arrange(values))
-        return lambda values: cls(**dict(zip(keys, values, strict=True)))
+        return lambda values: cls(**dict(zip(keys, values)))
 
     return Fields(
         {p.name: (p.name, p.name) for p in parameters},
@@ -201,7 +201,7 @@ def _fields_of_typed_dict(cls: Any) -> Fields:
         {name: (name, name) for name in cls.__annotations__},
         [name for name in cls.__annotations__ if name in required],
         takes_more=False,
-        build=lambda keys: lambda values: dict(zip(keys, values, strict=True)),
+        build=lambda keys: lambda values: dict(zip(keys, values)),
     )
 
 
@@ -221,12 +221,12 @@ def _fields_of_msgspec(cls: Any, into: Any) -> Fields:
         # Not strict, as pydantic: many a database has no type for booleans.
         if is_array:
             return lambda values: convert(
-                SimpleNamespace(**dict(zip(keys, values, strict=True))),
+                SimpleNamespace(**dict(zip(keys, values))),
                 into,
                 strict=False,
                 from_attributes=True,
             )
-        return lambda values: convert(dict(zip(keys, values, strict=True)), into, strict=False)
+        return lambda values: convert(dict(zip(keys, values)), into, strict=False)
 
     fields = msgspec.structs.fields(cls)
     return Fields(
@@ -250,7 +250,7 @@ def _fields_of_pydantic(cls: Any) -> Fields:
         columns,
         [name for name, field in cls.model_fields.items() if field.is_required()],
         takes_more=config.get("extra") in ("allow", "ignore"),
-        build=lambda keys: lambda values: validate(dict(zip(keys, values, strict=True))),
+        build=lambda keys: lambda values: validate(dict(zip(keys, values))),
     )
 
 

@@ -9,6 +9,9 @@ from typing import Any, Generic, NamedTuple, TypedDict, TypeVar
 import attrs
 import msgspec
 import pydantic
+import sqlalchemy as sa
+from sqlalchemy import orm
+from sqlalchemy.orm import DeclarativeBase
 from typing_extensions import assert_type
 
 from databases import Database
@@ -47,6 +50,20 @@ class Struct(msgspec.Struct):
 
 class Model(pydantic.BaseModel):
     id: int
+
+
+class Base(DeclarativeBase):
+    pass
+
+
+class Mapped(Base):
+    __tablename__ = "mapped"
+
+    id: orm.Mapped[int] = orm.mapped_column(primary_key=True)
+    name: orm.Mapped[str]
+
+
+numbers = sa.Table("numbers", sa.MetaData(), sa.Column("n", sa.Integer, primary_key=True))
 
 
 class Shop:
@@ -96,6 +113,23 @@ async def functions(database: Database) -> None:
     assert_type(
         await database.fetch_all("SELECT 1", into=lambda record: len(record) + 1), list[int]
     )
+
+
+async def tuples(database: Database, connection: Connection) -> None:
+    typed = sa.select(Mapped.id, Mapped.name)
+    one = sa.insert(Mapped).returning(Mapped.id)
+    assert_type(await database.fetch_all(typed, into=tuple), list[tuple[int, str]])
+    assert_type(await connection.fetch_one(typed, into=tuple), tuple[int, str] | None)
+    assert_type(database.iterate(typed, into=tuple), AsyncGenerator[tuple[int, str], None])
+    assert_type(await database.fetch_one(one, {"name": "x"}, into=tuple), tuple[int] | None)
+    for number, name in await database.fetch_all(typed, into=tuple):
+        assert_type(number, int)
+        assert_type(name, str)
+    assert_type(await database.fetch_all(typed, into=Pair), list[Pair])
+    assert_type(await database.fetch_all(typed, into=Note), list[Note])
+    assert_type(await database.fetch_all(typed), list[Record])
+    assert_type(await database.fetch_all(numbers.select()), list[Record])
+    assert_type(await database.fetch_one(sa.select(numbers.c.n)), Record | None)
 
 
 async def mistakes(database: Database) -> None:
