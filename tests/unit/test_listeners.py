@@ -116,7 +116,7 @@ def test_the_body_of_a_loop_makes_no_query_slow(
         (sa.text("SELECT 1"), UNKNOWN),
         ("SELECT 1", UNKNOWN),
     ],
-    ids=str,
+    ids=lambda value: type(value).__name__,
 )
 def test_subjects(query: Any, subject: Subject) -> None:
     assert subject_of(query) == subject
