@@ -21,8 +21,9 @@ __all__ = ["Schema", "temporary_database"]
 Schema: TypeAlias = "MetaData | Callable[[Database], Awaitable[None] | None] | None"
 """What prepares a new database: its tables, or a function that is given the `Database`.
 
-A coroutine function finds it connected. A plain one finds it disconnected, in
-a thread without an event loop, as commands of Alembic want it.
+The function is called where no event loop runs, with the `Database` not
+connected. What it returns is awaited, if it can be, with the `Database`
+connected: coroutine functions, and lambdas that call one.
 """
 
 
@@ -81,18 +82,22 @@ def _like(backend: Any, url: DatabaseURL, options: dict[str, Any]) -> Any:
 
 
 def _prepare(database: Database, schema: Schema, name: str) -> None:
+    from sqlalchemy import MetaData
+
     flag, database._force_rollback = database._force_rollback, False
     try:
-        run_apart(lambda: _prepare_connected(database, schema, name))
-        if callable(schema) and not inspect.iscoroutinefunction(schema):
-            call_apart(lambda: schema(database))
+        run_apart(lambda: _check(database, name))
+        if isinstance(schema, MetaData):
+            run_apart(lambda: _connected(database, database.create_all(schema, checkfirst=False)))
+        elif schema is not None:
+            made = call_apart(lambda: schema(database))
+            if inspect.isawaitable(made):
+                run_apart(lambda: _connected(database, made))
     finally:
         database._force_rollback = flag
 
 
-async def _prepare_connected(database: Database, schema: Any, name: str) -> None:
-    from sqlalchemy import MetaData
-
+async def _check(database: Database, name: str) -> None:
     from databases.errors import ConfigurationError
 
     async with database:
@@ -101,7 +106,8 @@ async def _prepare_connected(database: Database, schema: Any, name: str) -> None
                 f"cannot use the database {name!r} for tests: an option leads to another one; "
                 "name the database in the URL alone"
             )
-        if isinstance(schema, MetaData):
-            await database.create_all(schema, checkfirst=False)
-        elif inspect.iscoroutinefunction(schema):
-            await schema(database)
+
+
+async def _connected(database: Database, work: Awaitable[None]) -> None:
+    async with database:
+        await work

@@ -16,7 +16,7 @@ from sqlalchemy.pool import NullPool
 
 import databases.testing.plugin
 from databases import Database, DatabaseURL
-from tests.support.drivers import DriverCase
+from tests.support.drivers import DriverCase, load_drivers
 
 ROOT = Path(__file__).resolve().parents[2]
 
@@ -115,6 +115,16 @@ def server(driver: DriverCase, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) 
     Database(server.url)
     yield server
     assert server.databases() == []
+
+
+@pytest.fixture
+def first_driver_of_its_server(request: pytest.FixtureRequest) -> None:
+    """Skip where the server has had its turn: runs in another process take seconds."""
+    if "driver" in request.fixturenames:
+        case: DriverCase = request.getfixturevalue("driver")
+        first = next(each for each in load_drivers() if each.dialect == case.dialect)
+        if case.name != first.name:
+            pytest.skip(f"{first.name} has shown it on the same server")
 
 
 class Project:

@@ -14,18 +14,9 @@ from pathlib import Path
 import pytest
 
 from tests.kit.conftest import OPTIONS, ROOT, Project, Server
-from tests.support.drivers import DriverCase, load_drivers, requires
+from tests.support.drivers import requires
 
-
-@pytest.fixture(autouse=True)
-def _first_driver_of_its_server(request: pytest.FixtureRequest) -> None:
-    """Skip where the server has had its turn: these runs take a second each."""
-    if "driver" in request.fixturenames:
-        case: DriverCase = request.getfixturevalue("driver")
-        first = next(each for each in load_drivers() if each.dialect == case.dialect)
-        if case.name != first.name:
-            pytest.skip(f"{first.name} has shown it on the same server")
-
+pytestmark = pytest.mark.usefixtures("first_driver_of_its_server")
 
 FAILING = """
     import pytest
