@@ -13,7 +13,6 @@ from collections.abc import (
     Iterable,
     Iterator,
     Mapping,
-    Sequence,
 )
 from itertools import chain
 from typing import Any, ClassVar
@@ -23,7 +22,7 @@ from sqlalchemy.engine.interfaces import Dialect
 from databases.backends.common import rawsql
 from databases.backends.common.cleaning import called
 from databases.backends.common.direct import Direct, Originals
-from databases.backends.common.driver import Called, Driver, Fetched, Outcome, RawConnection, Value
+from databases.backends.common.driver import Driver, Fetched, Outcome, RawConnection
 from databases.backends.common.kinds import Kind
 from databases.backends.common.lease import Lease
 from databases.backends.common.options import OptionTable, given_options, split_options
@@ -257,43 +256,6 @@ class CommonConnection(Lease):
             await stream.finish()
         finally:
             stream.close()
-
-    async def call(self, sql: str, args: Sequence[Value], *, is_nested: bool) -> Called:
-        """Run *sql* for SQLAlchemy; *is_nested* tells whose the transaction is that is open."""
-        raw = await self._taken_over()
-        self._statements.log(sql, args)
-        try:
-            called = await self.driver.call(raw, sql, args)
-            if self._depth and not self.driver.in_transaction(raw):
-                # DDL has committed it, on MySQL.
-                if is_nested:
-                    self._lose(f"it was committed by {sql.split(maxsplit=1)[0]}")
-                else:
-                    await self.driver.begin(raw, {})
-        except BaseException as error:
-            self._note(error)
-            raise
-        return called
-
-    async def call_many(self, sql: str, rows: Sequence[Sequence[Value]]) -> None:
-        """Run *sql* once per row for SQLAlchemy."""
-        raw = await self._taken_over()
-        self._statements.log(sql, rows[0] if rows else None)
-        try:
-            await self.driver.execute_many(raw, sql, rows)
-        except BaseException as error:
-            self._note(error)
-            raise
-
-    async def _taken_over(self) -> RawConnection:
-        slot = self._slot
-        raw = self._connection
-        if slot is None or self._is_troubled:
-            raw = await self._settle()
-            slot = self._slot
-        assert slot is not None
-        slot.changed = True
-        return raw
 
     def transaction(self) -> TransactionBackend:
         """Return a transaction on this connection, not started yet."""

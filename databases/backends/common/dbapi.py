@@ -81,7 +81,8 @@ class SyncConnection:
 
     def run_many(self, sql: str, rows: Sequence[Sequence[Any]]) -> None:
         """Run *sql* once per row."""
-        self._wait("call_many", sql, rows)
+        if rows:
+            self._wait("call_many", sql, rows)
 
     def _wait(self, verb: str, sql: str, args: Any, **known: Any) -> Any:
         connection = self._connection
@@ -96,6 +97,7 @@ class SyncConnection:
                 self.transaction = transaction
 
             self._bridge.wait(begin)
+        connection._connection._statements.log(sql, args if verb == "call" else args[0])
         return self._bridge.wait(lambda: connection._call(verb, sql, args, **known))
 
 
@@ -165,6 +167,7 @@ def make_engine(connection: SyncConnection, backend: Any) -> Engine:
     given.get_default_isolation_level = _get_isolation
     given.get_isolation_level_values = lambda _: _LEVELS
     pool = NullPool(lambda: connection, dialect=given)  # type: ignore[arg-type]  # PEP 249
+    # SQLAlchemy's errors show parameters.
     hides = backend._hides_values
     return Engine(pool, given, make_url(f"{given.name}://"), hide_parameters=hides)
 

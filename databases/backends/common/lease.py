@@ -8,11 +8,11 @@ to the pool in doubt, and a lost transaction says so until it is left.
 from __future__ import annotations
 
 import asyncio
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from typing import Any, ClassVar
 
 from databases.backends.common.cleaning import called, within
-from databases.backends.common.driver import Driver, RawConnection
+from databases.backends.common.driver import Called, Driver, RawConnection, Value
 from databases.backends.common.plans import BoundStatement
 from databases.backends.common.pool import Pool
 from databases.backends.common.slots import Slot
@@ -214,6 +214,43 @@ class Lease(ConnectionBackend):
             raise
         slot.in_doubt = self._is_troubled = False
         return self._connection
+
+    # Statements of SQLAlchemy's synchronous side
+
+    async def call(self, sql: str, args: Sequence[Value], *, is_nested: bool) -> Called:
+        """Run *sql* for SQLAlchemy; *is_nested* tells whose the transaction is that is open."""
+        raw = await self._taken_over()
+        try:
+            called = await self.driver.call(raw, sql, args)
+            if self._depth and not self.driver.in_transaction(raw):
+                # DDL has committed it, on MySQL.
+                if is_nested:
+                    self._lose(f"it was committed by {sql.split(maxsplit=1)[0]}")
+                else:
+                    await self.driver.begin(raw, {})
+        except BaseException as error:
+            self._note(error)
+            raise
+        return called
+
+    async def call_many(self, sql: str, rows: Sequence[Sequence[Value]]) -> None:
+        """Run *sql* once per row for SQLAlchemy."""
+        raw = await self._taken_over()
+        try:
+            await self.driver.execute_many(raw, sql, rows)
+        except BaseException as error:
+            self._note(error)
+            raise
+
+    async def _taken_over(self) -> RawConnection:
+        slot = self._slot
+        raw = self._connection
+        if slot is None or self._is_troubled:
+            raw = await self._settle()
+            slot = self._slot
+        assert slot is not None
+        slot.changed = True
+        return raw
 
     # Transactions: the verbs of CommonTransaction
 
