@@ -9,6 +9,7 @@ from typing import Any
 
 import pytest
 
+from databases.backends.common import cleaning
 from databases.backends.common.cleaning import Background, within
 
 
@@ -68,6 +69,20 @@ async def test_background_work_is_cancelled_once() -> None:
     await background.finish(5)
 
     assert cancelled == 1
+
+
+async def test_background_work_that_swallowed_its_cancellation_is_cancelled_later(
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    monkeypatch.setattr(cleaning, "INSIST_AFTER", 0.02)
+    background = Background()
+    task = background.start(_go_on(asyncio.Event().wait()))
+    await asyncio.sleep(0)
+
+    background.cancel()
+    await background.finish(5)
+
+    assert task.cancelled()
 
 
 async def _wait_unheld(

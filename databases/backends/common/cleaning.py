@@ -21,6 +21,8 @@ _unfinished: set[asyncio.Task[Any]] = set()
 
 FAREWELL = 0.5
 """Seconds that work which was cancelled for being late has to end."""
+INSIST_AFTER = 5.0
+"""Seconds after which work that has not heeded its cancellation is cancelled again."""
 
 
 class Background:
@@ -50,14 +52,20 @@ class Background:
             await asyncio.wait(tasks, timeout=left)
 
     def cancel(self, task: asyncio.Task[Any] | None = None) -> None:
-        """Cancel *task*, or all that is left; never one of them twice.
+        """Cancel *task*, or all that is left; one of them twice only much later.
 
-        A driver that closes what it has half opened would be cut short.
+        A driver that closes what it has half opened would be cut short. But it
+        may have swallowed the cancellation, too, and wait for ever.
         """
         tasks = self._tasks if task is None else {task}
         for one in tasks - self._cancelled:
-            self._cancelled.add(one)
-            one.cancel()
+            self._cancel(one)
+
+    def _cancel(self, task: asyncio.Task[Any]) -> None:
+        self._cancelled.add(task)
+        task.cancel()
+        again = task.get_loop().call_later(INSIST_AFTER, task.cancel)
+        task.add_done_callback(lambda _: again.cancel())
 
     def _done(self, task: asyncio.Task[Any]) -> None:
         self._tasks.discard(task)
