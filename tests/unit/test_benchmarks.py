@@ -10,6 +10,7 @@ from typing import Any
 import pytest
 
 from benchmarks.answers import difference
+from benchmarks.page import page
 from benchmarks.rounds import costs_of
 from benchmarks.tables import LOG
 from benchmarks.worker import Worker
@@ -86,3 +87,22 @@ def test_ratios_are_taken_within_rounds() -> None:
 def test_an_unknown_workload_is_named() -> None:
     with pytest.raises(ValueError, match="w99"):
         chosen("w1,w99")
+
+
+def test_the_page_shows_bars_that_did_not_hold() -> None:
+    cost = {"cpu": 1e-4, "wall": 1e-4, "cpu_ratio": 2.0, "wall_ratio": 2.0}
+    workload = {
+        "what": "insert",
+        "bar": 1.0,
+        "holds": False,
+        "ahead_of_peers": False,
+        "costs": {"raw": cost | {"cpu_ratio": 1.0}, "ours": cost},
+        "wrong": {"databases 0.9.0": "ValueError: no"},
+    }
+    run = {"backend": "sqlite", "machine": "a machine", "versions": {"Python": "3.13"}}
+
+    text = page([{**run, "workloads": {"w4": workload}}])
+
+    assert "| w4 insert |     100 | 2.00 | wrong |   1 |    NO |" in text
+    assert "Over the bar by more than 10% in this run: w4." in text
+    assert "Behind a peer in this run: w4." in text
