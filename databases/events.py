@@ -68,7 +68,10 @@ class Event:
     duration: float
     """Seconds from its beginning to its end."""
     error: BaseException | None = None
-    """What it failed with: a driver's error, ``CancelledError``, ..."""
+    """What it failed with: a driver's error, ``CancelledError``, ...
+
+    Not to be kept: an exception keeps alive the frames that it came through.
+    """
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
