@@ -27,15 +27,15 @@ __all__ = [
     "fresh_database",
 ]
 
+_ON_ASYNCIO = "databases.testing.on_asyncio"
+
 
 def pytest_configure(config: pytest.Config) -> None:
     """Have fixtures on the loops of pytest-asyncio, if that is at work."""
-    asyncio_plugin = sys.modules.get("pytest_asyncio.plugin")
-    if asyncio_plugin is None or not config.pluginmanager.is_registered(asyncio_plugin):
-        return
-    from databases.testing import on_asyncio
+    if _pytest_asyncio_of(config) is not None and _knows_loop_scopes(config):
+        from databases.testing import on_asyncio
 
-    config.pluginmanager.register(on_asyncio, "databases.testing.on_asyncio")
+        config.pluginmanager.register(on_asyncio, _ON_ASYNCIO)
 
 
 @pytest.fixture(scope="session")
@@ -112,10 +112,30 @@ def _connecting_fixture(request: pytest.FixtureRequest) -> str | None:
         return None
     config = request.config
     marker = request.node.get_closest_marker("asyncio")
-    if marker is not None and config.pluginmanager.has_plugin("databases.testing.on_asyncio"):
+    if marker is not None and _pytest_asyncio_of(config) is not None:
+        if not config.pluginmanager.has_plugin(_ON_ASYNCIO):
+            pytest.fail(
+                "cannot connect on the event loop of the test: this pytest-asyncio is too old; "
+                "install 1.1 or newer",
+                pytrace=False,
+            )
         scope = marker.kwargs.get("loop_scope") or marker.kwargs.get("scope")
         return f"_connected_on_{scope or config.getini('asyncio_default_test_loop_scope')}_loop"
     return "_connected_on_anyio" if "anyio_backend" in request.fixturenames else None
+
+
+def _pytest_asyncio_of(config: pytest.Config) -> object | None:
+    # Never imported here: a run that has no use for it does without.
+    module = sys.modules.get("pytest_asyncio.plugin")
+    return module if config.pluginmanager.is_registered(module) else None
+
+
+def _knows_loop_scopes(config: pytest.Config) -> bool:
+    try:
+        config.getini("asyncio_default_test_loop_scope")
+    except (KeyError, ValueError):
+        return False
+    return True
 
 
 @pytest.fixture

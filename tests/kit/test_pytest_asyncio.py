@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import pytest
 
+from databases.testing import plugin
 from tests.kit.conftest import Project
 from tests.support.drivers import requires
 
@@ -131,3 +132,30 @@ def test_fixture_loop_scope_may_differ_from_the_default(project: Project) -> Non
     result = project.run("-o", "asyncio_default_fixture_loop_scope=session")
 
     result.assert_outcomes(passed=7)
+
+
+@requires("file")
+def test_old_release_is_left_alone_and_told_when_it_matters(
+    project: Project, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(plugin, "_knows_loop_scopes", lambda config: False)
+    project.write(
+        test_old="""
+        import pytest
+
+        pytestmark = pytest.mark.asyncio
+
+
+        async def test_of_something_else():
+            pass
+
+
+        async def test_anything(database):
+            pass
+        """
+    )
+
+    result = project.run()
+
+    result.assert_outcomes(passed=1, errors=1)
+    result.stdout.fnmatch_lines("*this pytest-asyncio is too old; install 1.1 or newer")
