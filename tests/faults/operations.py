@@ -8,6 +8,8 @@ from collections.abc import Awaitable, Callable
 from dataclasses import dataclass, field
 from typing import Any
 
+import sqlalchemy as sa
+
 import databases
 from tests.support.drivers import DriverCase
 from tests.support.tables import notes
@@ -227,6 +229,36 @@ async def nested(scene: Scene) -> None:
     scene.ledger.acknowledge(kept)
 
 
+async def run_sync(scene: Scene) -> None:
+    group = scene.group("sync", 2)
+
+    def work(connection: sa.Connection) -> None:
+        for _ in range(2):
+            connection.execute(notes.insert().values(text=group, completed=True))
+        scene.ledger.in_doubt(group)
+
+    await scene.database.run_sync(work)
+    scene.ledger.acknowledge(group)
+
+
+async def hooks(scene: Scene) -> None:
+    """A function after the commit writes, whole, if and only if the commit was made."""
+    kept, told = scene.group("kept"), scene.group("told", 2)
+
+    async def tell() -> None:
+        async with scene.database.transaction():
+            await scene.insert(told)
+            await scene.insert(told)
+            scene.ledger.in_doubt(told)
+
+    async with scene.database.transaction() as transaction:
+        transaction.on_commit(tell)
+        await scene.insert(kept)
+        scene.ledger.in_doubt(kept)
+    scene.ledger.acknowledge(kept)
+    scene.ledger.acknowledge(told)
+
+
 async def decorator(scene: Scene) -> None:
     group = scene.group("rows", 4)
 
@@ -332,6 +364,8 @@ OPERATIONS = [
     Operation("rollback", transaction_rollback),
     Operation("nested", nested),
     Operation("decorator", decorator),
+    Operation("run_sync", run_sync),
+    Operation("hooks", hooks),
     Operation("low_level", low_level),
     Operation("low_rollback", low_level_rollback),
     Operation("low_abandoned", low_level_abandoned),
