@@ -12,6 +12,7 @@ import socket
 import traceback
 import weakref
 from collections.abc import Mapping, Sequence
+from inspect import signature
 from typing import Any
 
 from sqlalchemy.engine.interfaces import Dialect
@@ -50,8 +51,9 @@ __all__ = ["PsycopgBackend", "PsycopgConnection", "PsycopgTransaction", "Record"
 
 psycopg: Any = import_driver("psycopg")
 
-_INTERVAL = 0.1
-"""Seconds between two looks at a silent socket; without them psycopg would never sleep."""
+# Seconds between two looks at a silent socket. psycopg 3.1.9 and newer take them,
+# under one name or another, and would never sleep without.
+_PATIENT = dict.fromkeys(list(signature(psycopg.waiting.wait_async).parameters)[2:3], 0.1)
 
 # Reads $1 as the server does. The common cursor reads %s, and does so anew each
 # time when there are more than fifty. psycopg 3.2 and newer have it.
@@ -131,7 +133,7 @@ class PsycopgDriver(CursorDriver):
         try:
             await self._cancel(raw)
             with contextlib.suppress(psycopg.errors.QueryCanceled):
-                await psycopg.waiting.wait_async(conversation, raw.pgconn.socket, _INTERVAL)
+                await psycopg.waiting.wait_async(conversation, raw.pgconn.socket, **_PATIENT)
         finally:
             _end(conversation)
 
@@ -220,13 +222,7 @@ class PsycopgDriver(CursorDriver):
         await raw.execute(sql, None, prepare=False)
 
 
-async def _wait(
-    connection: weakref.ref[Any],
-    gen: Any,
-    interval: float = _INTERVAL,
-    *args: Any,
-    **kwargs: Any,
-) -> Any:
+async def _wait(connection: weakref.ref[Any], gen: Any, *args: Any, **kwargs: Any) -> Any:
     """Take the place of ``AsyncConnection.wait``: give a cancelled statement up at once.
 
     psycopg would see its end first, which takes ten seconds when the server is
@@ -234,8 +230,10 @@ async def _wait(
     """
     raw = connection()
     assert raw is not None
+    if not args:
+        kwargs = _PATIENT | kwargs
     try:
-        return await psycopg.waiting.wait_async(gen, raw.pgconn.socket, interval, *args, **kwargs)
+        return await psycopg.waiting.wait_async(gen, raw.pgconn.socket, *args, **kwargs)
     except (asyncio.CancelledError, KeyboardInterrupt):
         # Not the exception itself: it would keep alive what the task has left.
         raw.given_up = gen

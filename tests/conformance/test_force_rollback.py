@@ -7,6 +7,7 @@ import asyncio
 import pytest
 
 from databases import Database
+from databases.core import Transaction
 from tests.conftest import MakeDatabase
 from tests.support.checks import within
 from tests.support.outside import Outside
@@ -240,6 +241,24 @@ async def test_a_transaction_begun_in_a_task_that_has_ended_is_built_upon(
         assert await count(database) == 0
 
     assert outside.count(codes) == 0
+
+
+async def test_disconnect_hardly_waits_for_what_an_ended_task_has_left_open(
+    make_database: MakeDatabase, caplog: pytest.LogCaptureFixture
+) -> None:
+    database = make_database(force_rollback=True)
+    kept: list[Transaction] = []
+
+    async def begin() -> None:
+        kept.append(await database.transaction())
+        await insert(database, "a")
+
+    await asyncio.create_task(database.connect())
+    await asyncio.create_task(begin())
+    await within(asyncio.create_task(database.disconnect()), 5)
+
+    assert "still in use" in caplog.text
+    assert "a task that has ended" in caplog.text
 
 
 async def test_iterate_and_queries_in_its_loop(make_database: MakeDatabase) -> None:

@@ -17,6 +17,7 @@ from __future__ import annotations
 import ast
 import asyncio
 import inspect
+import logging
 import os
 import re
 import runpy
@@ -120,6 +121,8 @@ class Reader:
     def __init__(self) -> None:
         self.names: dict[str, Any] = {"__name__": "__main__"}
         self._loop = asyncio.new_event_loop()
+        self._log = logging.getLogger("databases")
+        self._level, self._handlers = self._log.level, list(self._log.handlers)
 
     def run(self, code: CodeType) -> None:
         """Run *code*; await what it awaits."""
@@ -129,7 +132,9 @@ class Reader:
             exec(code, self.names)
 
     def close(self) -> None:
-        """Disconnect what the page left connected, and end the loop."""
+        """Disconnect what the page left connected, end the loop, set the log back."""
+        self._log.setLevel(self._level)
+        self._log.handlers[:] = self._handlers
         for value in list(self.names.values()):
             if isinstance(value, Database) and value.is_connected:
                 self._loop.run_until_complete(value.disconnect())

@@ -198,12 +198,16 @@ class Pool(Keeper):
         for slot in list(self._idle):
             self._drop(slot)
         patience = CLOSE_TIMEOUT if timeout is None else timeout
-        deadline = time.monotonic() + patience
+        begun = time.monotonic()
+        deadline = begun + patience
         own = asyncio.current_task()
         try:
-            while self._lent_to_others(own) or self._cleaning:
+            while (lent := self._lent_to_others(own)) or self._cleaning:
                 self._returned = asyncio.get_running_loop().create_future()
                 left = deadline - time.monotonic()
+                if not self._cleaning and not any(slot.live_holder for slot in lent):
+                    # What a task that has ended took will hardly be given back.
+                    left = min(left, begun + LAST_WORDS - time.monotonic())
                 if left <= 0 or not (await asyncio.wait({self._returned}, timeout=left))[0]:
                     break
             held = self._lent_to_others(own)
@@ -364,8 +368,7 @@ class Pool(Keeper):
         return [
             slot
             for slot in self._slots
-            if slot.state is SlotState.LENT
-            and not (own is not None and slot.holder is not None and slot.holder() is own)
+            if slot.state is SlotState.LENT and not (own is not None and slot.live_holder is own)
         ]
 
     def _holders(self) -> str:

@@ -76,9 +76,15 @@ class Slot:
         )
 
     @property
+    def live_holder(self) -> asyncio.Task[Any] | None:
+        """The task that has it, unless that has ended."""
+        task = None if self.holder is None else self.holder()
+        return None if task is None or task.done() else task
+
+    @property
     def holder_name(self) -> str:
         """Who has it, for a message."""
-        task = self.holder() if self.holder is not None else None
+        task = self.live_holder
         return "a task that has ended" if task is None else f"task {task.get_name()!r}"
 
 
