@@ -13,6 +13,7 @@ from __future__ import annotations
 
 import argparse
 import re
+import subprocess
 import sys
 import time
 from collections.abc import Sequence
@@ -21,12 +22,13 @@ from concurrent.futures import ThreadPoolExecutor
 import browser
 import environment
 import site_walk
-from checkout import ROOT, SCRIPTS, Failure, call_main, run, run_quietly, say
+from checkout import ROOT, SCRIPTS, call_main, run, say
 from drivers import parse_urls
 from pytest_run import run_pytest
 from servers import Servers
 
 CODE_TESTS = "tests/unit/test_documentation.py"
+_COLOR = re.compile(r"\x1b\[[0-9;]*m")
 _SERVER = re.compile(r"<!-- server: (\S+) -->")
 
 
@@ -55,10 +57,7 @@ def _check(zensical: str) -> int:
     program = browser.find_or_install()
     passed, failed = 0, 0
     say("building the site")
-    try:
-        run_quietly([zensical, "build", "--clean", "--strict"], cannot="cannot build the site")
-    except Failure as failure:
-        print(failure, flush=True)
+    if not _build(zensical):
         return _sum_up(passed, failed + 1, started)
     passed += 1
 
@@ -75,6 +74,21 @@ def _check(zensical: str) -> int:
     failed += broken + len(report.problems)
     passed += ran + max(0, report.pages + report.words - len(report.problems))
     return _sum_up(passed, failed, started)
+
+
+def _build(zensical: str) -> bool:
+    done = subprocess.run(
+        [zensical, "build", "--clean", "--strict"],
+        cwd=ROOT,
+        stdout=subprocess.PIPE,
+        stderr=subprocess.STDOUT,
+        text=True,
+        check=False,
+    )
+    if done.returncode:
+        # It paints what it complains about, and ends in a traceback of its own.
+        print(_COLOR.sub("", done.stdout).partition("Traceback")[0], flush=True)
+    return done.returncode == 0
 
 
 def _run_code() -> tuple[int, int]:
