@@ -105,6 +105,7 @@ class AiopgDriver(CursorDriver):
             return
         waiter = raw._waiter
         raw.close()
+        raw._fileno = None  # nor may a task that is still in aiopg
         if waiter is not None and waiter.done() and not waiter.cancelled():
             waiter.exception()  # told to whoever waited, if anybody did
 

@@ -19,8 +19,8 @@ from tests.support.watching import Leaks, Ledger, look_at, patience, settle
 
 SERVES_WITHIN = 2.0
 """Seconds in which a database must serve after a cancellation."""
-ENDS_WITHIN = 5.0
-"""Seconds in which an operation, or `disconnect()`, must end."""
+ENDS_WITHIN = 3.0
+"""Seconds in which an operation, or `disconnect()`, must end: less than `cleanup_timeout`."""
 MOST_POINTS = 500
 """An operation with more suspensions than this never ends."""
 
