@@ -47,7 +47,7 @@ PYTHON = ("python", "py", "python3")
 LANGUAGES = {*PYTHON, "ini", "json", "shell", "sql", "text", "toml", "yaml"}
 """What a block may be: Python, which is run, or something that cannot be."""
 MARK = re.compile(r"<!-- (?P<kind>not run|file|server): (?P<value>.+?) -->\s*\Z")
-LINK = re.compile(r"(?<!!)\[[^\]]+\]\((?P<target>[^)\s]+)\)")
+LINK = re.compile(r"""(?:\[[^\]]+\]\(|src=")(?P<target>[^)"\s]+)[)"]""")
 
 
 @dataclass(frozen=True)
