@@ -31,7 +31,11 @@ class Originals:
 
 
 class Direct:
-    """The single queries of one backend, while nothing of it is replaced."""
+    """The single queries of one backend, while nothing of it is replaced.
+
+    The verbs are written out, each whole: what they have in common would be one
+    more frame on the way of every query, the shortest there is.
+    """
 
     def __init__(self, backend: CommonBackend) -> None:
         self._backend = backend
