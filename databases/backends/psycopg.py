@@ -147,6 +147,8 @@ class PsycopgDriver(CursorDriver):
             await self._cancel(raw)
         finally:
             self.terminate(raw)
+        async with raw.lock:  # the statement's task sees the end of the socket and lets go
+            raw.pgconn.finish()
 
     async def _cancel(self, raw: RawConnection) -> None:
         if not hasattr(raw, "cancel_safe"):

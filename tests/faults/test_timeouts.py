@@ -359,6 +359,8 @@ async def test_disconnecting_while_the_server_works(
     await database.connect()
     query = asyncio.create_task(database.fetch_all(slow_query(driver)))
     await asyncio.sleep(0.05)
+    backend: Any = database._backend
+    raws = [slot.raw for slot in backend._pool._slots]
 
     async with ends_in_time(SECONDS, "disconnect()"):
         await database.disconnect(timeout=SECONDS)
@@ -366,5 +368,6 @@ async def test_disconnecting_while_the_server_works(
     async with ends_in_time(0, "the query"):
         with pytest.raises(Exception):
             await query
+    assert not any(map(backend.driver.is_usable, raws))
     await check_stopped(outside, driver)
     await until_not(outside.sessions, "sessions left")

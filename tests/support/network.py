@@ -83,7 +83,10 @@ class Network:
         self._do(lambda: setattr(self, "_delay", seconds))
 
     def truncate(self, after: int) -> None:
-        """Close the connection on which the server sends more than *after* bytes from now on."""
+        """Close the connection on which the server has sent *after* bytes, and any later one.
+
+        A driver may try again in another way: without TLS, for example.
+        """
         self._do(lambda: setattr(self, "_left", after))
 
     def hide_ends(self) -> None:
@@ -170,10 +173,9 @@ class Network:
                 link.has_lost = True
                 continue
             if from_server and self._left is not None:
-                data, self._left = data[: self._left], self._left - len(data)
+                data, self._left = data[: self._left], max(self._left - len(data), 0)
                 target.write(data)
-                if self._left <= 0:
-                    self._left = None
+                if not self._left:
                     await target.drain()
                     target.close()
                     raise ConnectionAbortedError
