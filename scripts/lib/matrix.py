@@ -11,7 +11,7 @@ from pathlib import Path
 
 import matrix_row
 import table
-from checkout import SCRIPTS, end, say, temporary_folder
+from checkout import SCRIPTS, Failure, end, say, temporary_folder
 from matrix_row import NEWEST, OLDEST, SQLALCHEMY_20, VERSIONS, Row, RowResult, find_python
 from pytest_run import Counts
 from servers import Servers
@@ -20,9 +20,20 @@ AT_ONCE = min(4, max(2, os.cpu_count() or 1))
 """How many rows run at the same time; each waits for the servers a good part of its time."""
 
 
-def run_matrix(servers: Servers, variables: Mapping[str, str], arguments: Sequence[str]) -> int:
-    """Run the tests on each row, show a table, and give the exit code."""
-    rows = plan({version: python for version in VERSIONS if (python := find_python(version))})
+def run_matrix(
+    servers: Servers,
+    variables: Mapping[str, str],
+    arguments: Sequence[str],
+    versions: Sequence[str],
+) -> int:
+    """Run the tests on each row, show a table, and give the exit code.
+
+    *versions* are those that must be there; without any, those that are there.
+    """
+    found = {version: python for version in VERSIONS if (python := find_python(version))}
+    if missing := [version for version in versions if version not in found]:
+        raise Failure(f"cannot run on Python {', '.join(missing)}: not found on this machine")
+    rows = plan_of({version: found[version] for version in versions}) or plan(found)
     with temporary_folder("matrix") as name:
         results = _run_rows(rows, servers, variables, arguments, Path(name))
     problems = [
@@ -58,6 +69,15 @@ def plan(pythons: Mapping[str, str]) -> list[Row]:
     chosen = [(oldest, OLDEST), (second, SQLALCHEMY_20)]
     chosen += [(version, NEWEST) for version in (*others, newest)]
     return [Row(version, pythons[version], packages) for version, packages in chosen]
+
+
+def plan_of(pythons: Mapping[str, str]) -> list[Row]:
+    """Give the lowest of chosen Pythons the oldest packages, the others the newest."""
+    lowest = min(pythons, key=VERSIONS.index, default="")
+    return [
+        Row(version, python, OLDEST if version == lowest else NEWEST)
+        for version, python in pythons.items()
+    ]
 
 
 def _run_rows(

@@ -1,7 +1,7 @@
 """Run the tests on every driver, on real servers, and show what became of each driver.
 
     scripts/test [--without DRIVER ...] [--thorough] [PYTEST ARGUMENT ...]
-    scripts/test --matrix [--without DRIVER ...] [--thorough] [PYTEST ARGUMENT ...]
+    scripts/test --matrix[=VERSION,...] [--without DRIVER ...] [PYTEST ARGUMENT ...]
 
 --without DRIVER  leave out asyncpg, psycopg, aiopg, aiomysql, asyncmy or aiosqlite;
                   without this, a driver that cannot be tested fails the run
@@ -9,7 +9,8 @@
 --matrix          repeat the tests of conformance and compatibility on every Python
                   from 3.10 to 3.13 on this machine: the oldest with the oldest
                   packages that are supported, the newest with the newest, one
-                  between them with the newest SQLAlchemy 2.0
+                  between them with the newest SQLAlchemy 2.0; or on the versions named,
+                  the lowest with the oldest packages, the others with the newest
 others            go to pytest: scripts/test -k name tests/conformance
 
 The environment is made in .venv. Servers: those of TEST_DATABASE_URLS, if set; else
@@ -31,6 +32,7 @@ import matrix
 import table
 from checkout import Failure, call_main
 from drivers import SCHEMES, Target
+from matrix_row import VERSIONS
 from pytest_run import NO_DRIVER, Counts, Outcome, run_pytest
 from servers import Servers
 
@@ -46,7 +48,8 @@ class Request:
     """What the command line asks for."""
 
     without: set[str] = field(default_factory=set)
-    matrix: bool = False
+    matrix: Sequence[str] | None = None
+    """The Pythons to run on; empty for all that there are, None for the usual one alone."""
     thorough: bool = False
     pytest: list[str] = field(default_factory=list)
 
@@ -68,8 +71,8 @@ def main(arguments: Sequence[str]) -> int:
         variables = dict(servers.environment)
         if request.thorough:
             variables["TEST_THOROUGH"] = "1"
-        if request.matrix:
-            return matrix.run_matrix(servers, variables, request.pytest)
+        if request.matrix is not None:
+            return matrix.run_matrix(servers, variables, request.pytest, request.matrix)
         return _run_all(request, servers, variables)
 
 
@@ -80,7 +83,9 @@ def read(arguments: Sequence[str]) -> Request:
     while words:
         word = words.pop(0)
         if word == "--matrix":
-            request.matrix = True
+            request.matrix = ()
+        elif word.startswith("--matrix="):
+            request.matrix = _versions(word.partition("=")[2].split(","))
         elif word == "--thorough":
             request.thorough = True
         elif word == "--without" or word.startswith("--without="):
@@ -94,6 +99,13 @@ def read(arguments: Sequence[str]) -> Request:
         else:
             request.pytest.append(word)
     return request
+
+
+def _versions(names: Sequence[str]) -> Sequence[str]:
+    for name in names:
+        if name not in VERSIONS:
+            raise Failure(f"cannot run on Python {name!r}: the versions are {', '.join(VERSIONS)}")
+    return names
 
 
 def _known(names: Sequence[str]) -> set[str]:
