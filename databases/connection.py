@@ -18,7 +18,7 @@ from collections.abc import (
 from contextlib import aclosing
 from functools import partial
 from types import TracebackType
-from typing import TYPE_CHECKING, Any, Concatenate, ParamSpec, TypeVar, cast
+from typing import TYPE_CHECKING, Any, Concatenate, ParamSpec, TypeVar
 
 import sqlalchemy as sa
 from sqlalchemy import ClauseElement
@@ -34,7 +34,6 @@ from databases.interfaces import ConnectionBackend, DatabaseBackend, Record
 from databases.limits import limited, running_loop
 from databases.listeners import WatchedStream
 from databases.queries import Queries
-from databases.results import Result
 from databases.schema import run_sync
 from databases.stack import Stack
 from databases.transactions import Run, RunState, Transaction
@@ -126,8 +125,11 @@ class Connection(Queries):
     ) -> Any:
         """Enter, take the turn and run *verb*; quickly if there is nothing to wait for."""
         backend = self._connection
-        run = getattr(backend, verb)
         query = prepared(backend, query, values)
+        if verb == "run" and not (isinstance(query, Query) and is_ours(backend, verb)):
+            run = partial(run_by_verbs, backend)
+        else:
+            run = getattr(backend, verb)
         listeners = self._database._listeners
         if listeners is not None:
             run = partial(listeners.query, self, run)
@@ -154,40 +156,16 @@ class Connection(Queries):
     # Queries
 
     def _runner(self, verb: str, timeout: float | None) -> Callable[..., Awaitable[Any]]:
+        if verb == "execute_many":
+            return partial(self._execute_many, timeout)
         return partial(self._run, timeout, verb)
 
-    async def run(
+    async def _execute_many(
         self,
-        query: ClauseElement | str,
-        values: Mapping[str, Any] | None = None,
-        *,
-        timeout: float | None = None,
-    ) -> Result:
-        """Run *query*; return all that is known of what it did, on every driver alike."""
-        backend = self._connection
-        asked = prepared(backend, query, values)
-        run: Any = partial(run_by_verbs, backend)
-        if isinstance(asked, Query) and is_ours(backend, "run"):
-            run = cast("CommonConnection", backend).run
-        listeners = self._database._listeners
-        if listeners is not None:
-            run = partial(listeners.query, self, run)
-        async with limited(timeout), self, self._query_turn:
-            result: Result = await run(asked)
-            return result
-
-    async def execute_many(
-        self,
+        timeout: float | None,
         query: ClauseElement | str,
         values: Iterable[Mapping[str, Any]] | AsyncIterable[Mapping[str, Any]] | None,
-        *,
-        timeout: float | None = None,
     ) -> None:
-        """Run *query* once per row of *values*, all or none.
-
-        *values* may be asynchronous, a generator for example. Rows are taken
-        from it as they are sent, so that memory does not grow with them.
-        """
         if values is None or (isinstance(values, Sized) and not values):
             return
         async with limited(timeout), self:

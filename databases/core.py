@@ -8,10 +8,8 @@ import warnings
 import weakref
 from collections.abc import (
     AsyncGenerator,
-    AsyncIterable,
     Awaitable,
     Callable,
-    Iterable,
     Iterator,
     Mapping,
     MutableMapping,
@@ -37,7 +35,6 @@ from databases.interfaces import DatabaseBackend, Record
 from databases.limits import forks, limited
 from databases.listeners import Listeners, listen, set_up_log
 from databases.queries import Queries
-from databases.results import Result
 from databases.schema import Inspecting
 from databases.transactions import _ACTIVE_TRANSACTIONS, Transaction, current_task
 from databases.urls import DatabaseURL
@@ -249,31 +246,6 @@ class Database(Queries, Hooking, Inspecting):
 
     # Queries
 
-    async def execute_many(
-        self,
-        query: ClauseElement | str,
-        values: Iterable[Mapping[str, Any]] | AsyncIterable[Mapping[str, Any]] | None,
-        *,
-        timeout: float | None = None,
-    ) -> None:
-        """Run *query* once per row of *values*, all or none of them.
-
-        *values* may be asynchronous, a generator for example. Rows are taken
-        from it as they are sent, so that memory does not grow with them.
-        """
-        await self._run_entered("execute_many", timeout, query, values)
-
-    async def run(
-        self,
-        query: ClauseElement | str,
-        values: Mapping[str, Any] | None = None,
-        *,
-        timeout: float | None = None,
-    ) -> Result:
-        """Run *query*; return all that is known of what it did, on every driver alike."""
-        result: Result = await self._run_entered("run", timeout, query, values)
-        return result
-
     async def _batches(
         self, query: ClauseElement | str, values: Mapping[str, Any] | None, timeout: float | None
     ) -> AsyncGenerator[Sequence[Record], None]:
@@ -290,7 +262,6 @@ class Database(Queries, Hooking, Inspecting):
             source = self.connection()
         else:
             source = Connection(self, self._backend)
-        task = asyncio.current_task()
         sources = self._streams.setdefault(task, [])
         sources.append(source)
         try:

@@ -228,7 +228,8 @@ class Queries:
         timeout: float | None = None,
     ) -> Result:
         """Run *query*; return all that is known of what it did, on every driver alike."""
-        raise NotImplementedError
+        result: Result = await self._runner("run", timeout)(query, values)
+        return result
 
     async def execute_many(
         self,
@@ -242,7 +243,7 @@ class Queries:
         *values* may be asynchronous, a generator for example. Rows are taken
         from it as they are sent, so that memory does not grow with them.
         """
-        raise NotImplementedError
+        await self._runner("execute_many", timeout)(query, values)
 
     @overload
     def iterate(

@@ -23,7 +23,7 @@ class Stack:
 
     @property
     def recipes(self) -> list[Transaction]:
-        """What was begun by whom is kept; one whose recipe is gone is left out."""
+        """The recipes of what runs, the outermost first; one that is gone is left out."""
         recipes = [run.recipe() for run in self.runs]
         return [recipe for recipe in recipes if recipe is not None]
 

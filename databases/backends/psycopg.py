@@ -281,6 +281,7 @@ def _interruption(error: BaseException) -> BaseException:
 def _end(conversation: Any) -> None:
     """Close a conversation that nobody goes on with, as long as libpq has its connection."""
     if conversation is not None:
+        # Its way out talks to a server that may be gone: whatever comes is no news.
         with contextlib.suppress(Exception):
             conversation.close()
 

@@ -125,7 +125,7 @@ class CommonBackend(DatabaseBackend):
         if (
             type(self).connection is not originals.connection
             or "connection" in self.__dict__
-            or getattr(cls, verb) is not originals.verbs[verb]
+            or getattr(cls, verb) is not originals.verbs.get(verb)
             or cls.acquire is not originals.acquire
             or cls.release is not originals.release
             or cls._compile is not originals.compile

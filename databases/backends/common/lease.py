@@ -249,7 +249,7 @@ class Lease(ConnectionBackend):
             raw = await self._settle()
             slot = self._slot
         assert slot is not None
-        slot.changed = True
+        slot.changed += 1
         return raw
 
     # Transactions: the verbs of CommonTransaction
