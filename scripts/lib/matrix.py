@@ -107,10 +107,16 @@ def _run_rows(
                 del running[row]
                 results[row] = matrix_row.decode(row, folder / row.folder.name)
                 seconds = time.monotonic() - started
-                _tell(results[row], folder / row.folder.name / "output", seconds)
+                if results[row].failure or results[row].outcome.code:
+                    _show_output(folder / row.folder.name)
+                total = results[row].outcome.total()
+                counts = f"{total.passed} passed, {total.failed} failed"
+                say(f"Python {row.name}: {counts} in {seconds:.0f} s")
     finally:
-        for process, _ in running.values():
+        for row, (process, _) in running.items():
             end(process)
+            say(f"Python {row.name}: did not get to its end; what it printed:")
+            _show_output(folder / row.folder.name)
     return [results[row] for row in rows]
 
 
@@ -126,13 +132,8 @@ def _start(task: str, folder: Path, variables: Mapping[str, str]) -> subprocess.
         )
 
 
-def _tell(result: RowResult, output: Path, seconds: float) -> None:
-    if result.failure or result.outcome.code:
-        print(output.read_text("utf-8", errors="replace"), flush=True)
-    total = result.outcome.total()
-    say(
-        f"Python {result.row.name}: {total.passed} passed, {total.failed} failed in {seconds:.0f} s"
-    )
+def _show_output(folder: Path) -> None:
+    print((folder / "output").read_text("utf-8", errors="replace"), flush=True)
 
 
 def _show(servers: Servers, results: Sequence[RowResult], problems: Sequence[str]) -> int:

@@ -105,7 +105,9 @@ def _postgresql(driver: str, error: str, integrity_error: str, *extra: str) -> _
         capabilities=frozenset(_POSTGRESQL.union(extra)),
         error=error,
         integrity_error=integrity_error,
-        sync_scheme="postgresql+psycopg",
+        # Plain and blocking: the oldest psycopg that we support may stay in its
+        # pipeline after a bulk insert, and then waits for ever.
+        sync_scheme="postgresql+psycopg2",
     )
 
 

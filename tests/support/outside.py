@@ -179,7 +179,7 @@ class ServerOutside(Outside):
             yield "checks_passwords"
 
     def _settings(self) -> None:
-        """Prepare the outside connection, so that it fails instead of waiting for a lock."""
+        """Prepare the outside connection, so that it fails instead of waiting for long."""
 
     def _create_suffix(self) -> str:
         return ""
@@ -205,7 +205,7 @@ class ServerOutside(Outside):
 
 
 class PostgreSQLOutside(ServerOutside):
-    """A PostgreSQL database, seen through psycopg."""
+    """A PostgreSQL database, seen through psycopg2."""
 
     def open_transactions(self) -> list[str]:
         return self._activity("AND state <> 'idle'")
@@ -223,6 +223,7 @@ class PostgreSQLOutside(ServerOutside):
 
     def _settings(self) -> None:
         self.run("SET lock_timeout = '5s'")
+        self.run("SET statement_timeout = '30s'")
 
     def _server_capabilities(self) -> Iterable[str]:
         yield from super()._server_capabilities()

@@ -131,8 +131,14 @@ async def close(driver: Driver, raw: RawConnection, *, cancel: bool, patience: f
 def _started(work: Awaitable[Any]) -> asyncio.Task[Any]:
     task: asyncio.Task[Any] = asyncio.ensure_future(work)
     _unfinished.add(task)
-    task.add_done_callback(_unfinished.discard)
+    task.add_done_callback(_end)
     return task
+
+
+def _end(task: asyncio.Task[Any]) -> None:
+    _unfinished.discard(task)
+    if not task.cancelled():
+        task.exception()  # seen: who gave the work up does not look at it any more
 
 
 async def called(hook: Callable[..., Any], *args: Any) -> Any:
