@@ -34,19 +34,15 @@ from databases.backends.dialects.postgresql import (
     libpq_arguments,
     make_dialect,
 )
+from databases.backends.dialects.sockets import AttentiveConnection
 from databases.importer import import_driver
 from databases.interfaces import TransactionBackend
 from databases.urls import DatabaseURL
 
 __all__ = ["AiopgBackend", "AiopgConnection", "AiopgTransaction", "Record"]
 
-aiopg: Any = import_driver("aiopg")
 psycopg2: Any = import_driver("psycopg2", extra="aiopg")
 
-_CLOSED = 1
-"""psycopg2's word for closed on purpose; 2 is broken, and not closed yet."""
-# libpq tries again by itself, over a new socket that aiopg does not notice.
-_ATTEMPTS = {"prefer": ("require", "disable"), "allow": ("disable", "require")}
 _PAGE = 200
 """Statements that one message of `AiopgDriver.execute_many` holds."""
 
@@ -74,19 +70,7 @@ class AiopgDriver(CursorDriver):
 
     async def _opened(self, url: DatabaseURL, arguments: Mapping[str, Any]) -> RawConnection:
         given = {"timeout": 60.0, **libpq_arguments(url), **await with_password(arguments)}
-        first, second = _ATTEMPTS.get(given.get("sslmode", "prefer"), (None, None))
-        if first is None or "sslmode" in (given.get("dsn") or ""):
-            return await self._attempt(given)
-        try:
-            return await self._attempt({**given, "sslmode": first})
-        except psycopg2.OperationalError as error:
-            if "SSL" not in str(error):
-                raise
-        return await self._attempt({**given, "sslmode": second})
-
-    async def _attempt(self, arguments: Mapping[str, Any]) -> RawConnection:
-        given = dict(arguments)
-        raw = aiopg.Connection(given.pop("dsn", None) or "", given.pop("timeout"), **given)
+        raw = AttentiveConnection(given.pop("dsn", None) or "", given.pop("timeout"), **given)
         try:
             return await heeding(raw)
         except BaseException:
@@ -99,13 +83,8 @@ class AiopgDriver(CursorDriver):
 
     def terminate(self, raw: RawConnection) -> None:
         """Close; psycopg2 does not wait for the server."""
-        # A second close() would take the file descriptor's reader off the
-        # event loop, and by now that may be another connection's.
-        if raw.closed == _CLOSED:
-            return
         waiter = raw._waiter
         raw.close()
-        raw._fileno = None  # nor may a task that is still in aiopg
         if waiter is not None and waiter.done() and not waiter.cancelled():
             waiter.exception()  # told to whoever waited, if anybody did
 
@@ -115,7 +94,7 @@ class AiopgDriver(CursorDriver):
 
     def is_usable(self, raw: RawConnection) -> bool:
         """Tell whether it is open as far as psycopg2 knows: it may have read the last words."""
-        if raw.closed:
+        if raw.closed or raw._fileno is None:
             return False
         notices = raw.raw.notices
         return not (notices and notices[-1].startswith("FATAL"))

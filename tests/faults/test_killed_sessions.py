@@ -3,6 +3,11 @@
 from __future__ import annotations
 
 import asyncio
+import contextlib
+import os
+import resource
+from collections.abc import Iterator
+from typing import Any
 
 import asyncpg
 import pytest
@@ -12,6 +17,7 @@ from databases.backends.common import pool
 from tests.conftest import MakeDatabase
 from tests.faults.acts import (
     end_sessions,
+    ends_in_time,
     has_places,
     running,
     slow_query,
@@ -35,6 +41,14 @@ def lost(driver: DriverCase) -> tuple[type[BaseException], ...]:
         # "connection is closed": its own, but no error of the server's.
         return (driver.error, OSError, asyncpg.InterfaceError)
     return (driver.error, OSError)
+
+
+async def failed(query: asyncio.Task[Any], driver: DriverCase) -> None:
+    """Wait until *query* has failed, as it does when the connection is gone."""
+    async with ends_in_time(5, "the query"):
+        await asyncio.wait({query}, timeout=10)
+    with pytest.raises(lost(driver)):
+        query.result()
 
 
 async def ended(outside: Outside) -> None:
@@ -75,6 +89,32 @@ async def test_several_ended_while_idle(make_database: MakeDatabase, outside: Ou
     await works(database, outside)
 
 
+@pytest.fixture
+def many_descriptors() -> Iterator[None]:
+    """Let the numbers of new sockets be larger than ``select()`` can take."""
+    if resource.getrlimit(resource.RLIMIT_NOFILE)[0] < 1200:
+        pytest.skip("fewer than 1200 descriptors are allowed here")
+    with contextlib.ExitStack() as stack:
+        for _ in range(1050):
+            stack.callback(os.close, os.open(os.devnull, os.O_RDONLY))
+        yield
+
+
+@pytest.mark.usefixtures("many_descriptors")
+async def test_ended_in_a_process_with_many_descriptors(
+    make_database: MakeDatabase, outside: Outside, driver: DriverCase
+) -> None:
+    database = make_database(max_size=1)
+    await database.connect()
+    query = asyncio.create_task(database.fetch_val(slow_query(driver)))
+    await until(lambda: running(outside, "sleep" if driver.can("casts") else "SLEEP"), "the query")
+
+    await ended(outside)
+
+    await failed(query, driver)
+    await works(database, outside)
+
+
 async def test_ended_while_idle_and_a_transaction_comes(
     database: Database, outside: Outside
 ) -> None:
@@ -104,8 +144,7 @@ async def test_ended_during_a_query(
 
     await ended(outside)
 
-    with pytest.raises(lost(driver)):
-        await asyncio.wait_for(query, 5)
+    await failed(query, driver)
     await works(database, outside)
 
 
