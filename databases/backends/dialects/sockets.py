@@ -28,6 +28,8 @@ class AttentiveConnection(aiopg.Connection):  # type: ignore[misc]  # aiopg has 
     # Programs tell the drivers apart by the module of this class.
     __module__ = aiopg.Connection.__module__
 
+    _fileno: int | None
+    _writing: bool
     _is_connected = False
 
     @staticmethod
