@@ -71,6 +71,7 @@ class Connection(Queries):
         self._loop: asyncio.AbstractEventLoop | None = None
         self._leaving: set[asyncio.Future[None]] = set()
         self._connection_counter = 0
+        self._acquired_at: float | None = None  # known while somebody listens
         self._stack = Stack()
 
     async def __aenter__(self) -> Self:
@@ -118,6 +119,8 @@ class Connection(Queries):
 
     async def _release(self) -> None:
         self._stack.runs.clear()
+        if self._database._listeners is not None:
+            self._database._listeners.released(self)
         await self._connection.release()
 
     async def _run(

@@ -13,9 +13,11 @@ __all__ = [
     "DISCONNECT_EXTRA",
     "LOG_EXTRA",
     "AcquireEvent",
+    "ConnectEvent",
     "Event",
     "Listener",
     "QueryEvent",
+    "ReleaseEvent",
     "SlowQueries",
     "Source",
     "TransactionEvent",
@@ -97,8 +99,18 @@ class QueryEvent(Event):
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
+class ConnectEvent(Event):
+    """The pool has opened a connection to the server, or could not."""
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
 class AcquireEvent(Event):
     """A connection was taken from the pool, or was not to be had; duration is the wait."""
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class ReleaseEvent(Event):
+    """A connection was given back to the pool; duration is the time that it was away."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -111,7 +123,10 @@ class TransactionEvent(Event):
 
 
 Listener = Callable[[Event], object]
-"""Called with each event, in the task and the step in which it happens."""
+"""Called with each event, in the task and the step in which it happens.
+
+A `ConnectEvent` happens in a task of the pool.
+"""
 
 
 class SlowQueries:

@@ -8,18 +8,22 @@ from __future__ import annotations
 import contextvars
 import inspect
 from collections.abc import Awaitable, Callable, Iterable, Iterator, Mapping, Sequence, Sized
+from functools import partial
 from time import perf_counter
 from typing import TYPE_CHECKING, Any, Literal
 
+from databases.backends.common.backend import CommonBackend
 from databases.backends.common.options import facade_option
 from databases.backends.common.plans import BoundStatement
 from databases.backends.common.statements import as_clause
 from databases.described import described, of_bound, row_count
 from databases.events import (
     AcquireEvent,
+    ConnectEvent,
     Event,
     Listener,
     QueryEvent,
+    ReleaseEvent,
     SlowQueries,
     Source,
     TransactionEvent,
@@ -46,11 +50,16 @@ def listen(database: Database, listener: Listener) -> Callable[[], None]:
     listeners = database._listeners or Listeners()
     remove = listeners.add(listener)
     database._listeners = listeners
+    backend = database._backend
+    if isinstance(backend, CommonBackend):  # a third party's opens connections untold
+        backend.on_open = partial(listeners.opened, database.url)
 
     def end() -> None:
         remove()
         if database._listeners is listeners and not listeners:
             database._listeners = None
+            if isinstance(backend, CommonBackend):
+                backend.on_open = None
 
     return end
 
@@ -97,10 +106,12 @@ class Listeners:
 
     def source(self, connection: Connection) -> Source:
         """Return where the events of *connection* come from."""
-        url = connection._database.url
+        raw = getattr(connection._connection, "_connection", None)
+        return self._source_of(connection._database.url, raw)
+
+    def _source_of(self, url: DatabaseURL, raw: Any) -> Source:
         if self._known is not None and self._known[0] is url:
             return self._known[1]
-        raw = getattr(connection._connection, "_connection", None)
         source = source_of(url, raw)
         if raw is not None:
             self._known = (url, source)
@@ -173,6 +184,19 @@ class Listeners:
         """Acquire the connection of the backend, and tell how long that took."""
         with _Timed(self, connection, AcquireEvent, {}):
             await connection._connection.acquire()
+        connection._acquired_at = perf_counter()
+
+    def released(self, connection: Connection) -> None:
+        """Tell that the connection of the backend is about to be given back."""
+        begun, connection._acquired_at = connection._acquired_at, None
+        if begun is not None:
+            duration = perf_counter() - begun
+            self.tell(ReleaseEvent(source=self.source(connection), duration=duration))
+
+    def opened(self, url: DatabaseURL, begun: float, raw: Any, error: BaseException | None) -> None:
+        """Tell that a connection to the server was opened, or could not be."""
+        source = self._source_of(url, raw)
+        self.tell(ConnectEvent(source=source, duration=perf_counter() - begun, error=error))
 
     async def transaction(
         self, connection: Connection, operation: Operation, depth: int, work: Awaitable[None]

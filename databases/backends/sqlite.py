@@ -370,6 +370,7 @@ class SQLiteBackend(CommonBackend):
         # Serves queries without connect(); while connected another one like it does.
         self._idle_pool = SQLitePool(self._database_url, **self._options)
         self._own_pool = self._pool = self._idle_pool
+        self._own_pool.opened = self._opened
 
     def _get_dialect(self) -> Dialect:
         return dialect.make_dialect()
@@ -382,6 +383,7 @@ class SQLiteBackend(CommonBackend):
             self._own_pool = SQLitePool(self._database_url, **self._options)
         self._idle_pool = self._own_pool
         self._own_pool = self._pool = self._idle_pool.fresh()
+        self._own_pool.opened = self._opened
         statements_of(self._dialect, self.connection_class).resize(
             self._own_pool._options.query_cache_size
         )

@@ -27,7 +27,14 @@ from databases.contrib.conventions import (
     type_of,
 )
 from databases.errors import DriverNotInstalledError, PoolTimeoutError
-from databases.events import AcquireEvent, Event, QueryEvent, TransactionEvent
+from databases.events import (
+    AcquireEvent,
+    ConnectEvent,
+    Event,
+    QueryEvent,
+    ReleaseEvent,
+    TransactionEvent,
+)
 from databases.listeners import source_of
 
 try:
@@ -86,6 +93,10 @@ class _Telemetry:
             self._tell(event, about_transaction(event), None)
         elif isinstance(event, AcquireEvent):
             self._tell_acquire(event)
+        elif isinstance(event, ReleaseEvent):
+            self._meters.use_time.record(event.duration, self._pool)
+        elif isinstance(event, ConnectEvent) and event.error is None:
+            self._meters.create_time.record(event.duration, self._pool)
 
     def _tell(self, event: Event, about: Attributes, text: str | None) -> None:
         ended = time.time_ns()
@@ -128,11 +139,18 @@ class _Meters:
             description="Duration of database client operations.",
             explicit_bucket_boundaries_advisory=DURATION_BUCKETS,
         )
-        self.wait_time = meter.create_histogram(
-            "db.client.connection.wait_time",
-            unit="s",
-            description="The time it took to obtain an open connection from the pool.",
-            explicit_bucket_boundaries_advisory=DURATION_BUCKETS,
+        self.create_time, self.wait_time, self.use_time = (
+            meter.create_histogram(
+                f"db.client.connection.{name}",
+                unit="s",
+                description=description,
+                explicit_bucket_boundaries_advisory=DURATION_BUCKETS,
+            )
+            for name, description in (
+                ("create_time", "The time it took to create a new connection."),
+                ("wait_time", "The time it took to obtain an open connection from the pool."),
+                ("use_time", "The time between borrowing a connection and returning it."),
+            )
         )
         self.timeouts = meter.create_counter(
             "db.client.connection.timeouts",
@@ -151,12 +169,16 @@ class _Meters:
             unit="{connection}",
             description="Connections that the pool keeps open.",
         )
-        meter.create_observable_up_down_counter(
-            "db.client.connection.max",
-            [self._observer(lambda s: [] if s.max_size is None else [(s.max_size, {})])],
-            unit="{connection}",
-            description="Most connections that the pool may have open.",
-        )
+        for name, description in (
+            ("max", "Most connections that the pool may have open."),
+            ("idle.max", "Most idle connections that the pool keeps open."),
+        ):
+            meter.create_observable_up_down_counter(
+                f"db.client.connection.{name}",
+                [self._observer(lambda s: [] if s.max_size is None else [(s.max_size, {})])],
+                unit="{connection}",
+                description=description,
+            )
         meter.create_observable_up_down_counter(
             "db.client.connection.pending_requests",
             [self._observer(lambda stats: [(stats.waiting, {})])],

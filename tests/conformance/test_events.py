@@ -12,7 +12,14 @@ import sqlalchemy as sa
 
 from databases import Database, DatabaseURL
 from databases.errors import ParameterError, PoolTimeoutError
-from databases.events import AcquireEvent, Event, QueryEvent, TransactionEvent
+from databases.events import (
+    AcquireEvent,
+    ConnectEvent,
+    Event,
+    QueryEvent,
+    ReleaseEvent,
+    TransactionEvent,
+)
 from tests.conftest import MakeDatabase
 from tests.faults.acts import slow_query
 from tests.support.checks import until_waiting
@@ -328,6 +335,48 @@ async def test_a_connection_is_acquired_once_for_a_block(database: Database, hea
 
     assert len(heard.of(AcquireEvent)) == 1
     assert isinstance(heard[0], AcquireEvent)
+
+
+async def test_a_connection_is_told_of_from_its_opening_to_its_return(
+    make_database: MakeDatabase, driver: DriverCase, url: str
+) -> None:
+    heard = Heard()
+    database = make_database(min_size=1)
+    stop = database.listen(heard.append)
+
+    async with database:
+        async with database.connection() as connection:
+            await connection.fetch_val("SELECT 1")
+            assert not heard.of(ReleaseEvent)
+            await asyncio.sleep(0.02)
+        (opened,), (released,) = heard.of(ConnectEvent), heard.of(ReleaseEvent)
+        assert released is heard[-1]
+        stop()
+        await database.fetch_val("SELECT 1")
+
+    assert released is heard[-1]
+    assert opened.error is None
+    assert opened.duration > 0
+    assert released.duration >= 0.02
+    assert released.source == opened.source
+    assert opened.source.namespace == DatabaseURL(url).database
+
+
+@requires("server")
+async def test_a_connection_that_cannot_be_opened_is_told_of(
+    make_database: MakeDatabase, driver: DriverCase, url: str
+) -> None:
+    heard = Heard()
+    database = make_database(str(DatabaseURL(url).replace(port=1)))
+    database.listen(heard.append)
+
+    with pytest.raises((driver.error, OSError)):
+        await database.connect()
+
+    (event,) = heard
+    assert isinstance(event, ConnectEvent)
+    assert isinstance(event.error, (driver.error, OSError))
+    heard.clear()  # the error keeps alive what it came through
 
 
 async def test_an_acquire_says_how_long_the_task_waited(make_database: MakeDatabase) -> None:

@@ -338,6 +338,7 @@ async def test_the_pool_is_measured(make_database: MakeDatabase, collected: Coll
             assert collected.point(name, db__client__connection__state="idle").value == 1
             assert collected.point("db.client.connection.idle.min").value == 2
             assert collected.point("db.client.connection.max").value == 3
+            assert collected.point("db.client.connection.idle.max").value == 3
             assert collected.point("db.client.connection.pending_requests").value == 0
             wait = collected.point("db.client.connection.wait_time")
             assert wait.count == 1
@@ -346,6 +347,27 @@ async def test_the_pool_is_measured(make_database: MakeDatabase, collected: Coll
 
         assert collected.points("db.client.connection.timeouts") == []
         assert collected.point("db.client.connection.wait_time").count == 2
+
+
+async def test_the_life_of_a_connection_is_measured(
+    make_database: MakeDatabase, collected: Collected
+) -> None:
+    database = make_database(min_size=1, max_size=1)
+    collected.instrument(database)
+    async with database:
+        created = collected.point("db.client.connection.create_time")
+        assert created.count == 1
+        assert created.sum > 0
+        for _ in range(2):
+            async with database.connection() as connection:
+                await connection.fetch_val("SELECT 1")
+                await asyncio.sleep(0.02)
+
+        used = collected.point("db.client.connection.use_time")
+        assert used.count == 2
+        assert used.sum >= 0.04
+        assert used.attributes == created.attributes
+        assert collected.point("db.client.connection.create_time").count == 1
 
 
 async def test_a_time_out_of_the_pool_is_counted(

@@ -51,6 +51,8 @@ class CommonBackend(DatabaseBackend):
     connection_class: ClassVar[type[CommonConnection]]
     pool_class: ClassVar[type[Pool]] = Pool
     _originals: ClassVar[Originals]
+    on_open: Callable[[float, Any, BaseException | None], None] | None = None
+    """Told when a connection has been opened, or could not be: since when, it, what it met."""
     _hides_values = False
 
     def __init__(self, database_url: DatabaseURL | str, **options: Any) -> None:
@@ -83,6 +85,7 @@ class CommonBackend(DatabaseBackend):
             self._get_connection_kwargs(), self.option_table, self.driver.accepts
         )
         pool = self.pool_class(self.driver, self._opener(arguments, options), options)
+        pool.opened = self._opened
         statements = statements_of(self._dialect, self.connection_class)
         statements.resize(options.query_cache_size)
         statements.hides_values = self._hides_values
@@ -101,6 +104,10 @@ class CommonBackend(DatabaseBackend):
             return await make(url, dict(arguments))
 
         return open_connection
+
+    def _opened(self, begun: float, raw: RawConnection | None, error: BaseException | None) -> None:
+        if self.on_open is not None:
+            self.on_open(begun, raw, error)
 
     async def disconnect(self, timeout: float | None = None) -> None:
         """Close the pool; see `Pool.shut_down` for *timeout*."""

@@ -23,6 +23,9 @@ __all__ = ["Keeper"]
 class Keeper:
     """The connections that are open, and those that wait for a task."""
 
+    opened: Callable[[float, Any, BaseException | None], None] | None = None
+    """Told when a connection has been opened, or could not be: since when, it, what it met."""
+
     def __init__(
         self,
         driver: Driver,
@@ -67,7 +70,15 @@ class Keeper:
             slot.opened = float("-inf")
 
     async def _open(self) -> Slot:
-        raw = await self._open_connection()
+        begun = time.perf_counter()
+        try:
+            raw = await self._open_connection()
+        except BaseException as error:
+            if self.opened is not None:
+                self.opened(begun, None, error)
+            raise
+        if self.opened is not None:
+            self.opened(begun, raw, None)
         try:
             for hook in (self._options.init, self._options.on_connect):
                 if hook is not None:
