@@ -41,7 +41,7 @@ from databases.backends.common.pragmas import read_pragmas
 from databases.backends.common.rawsql import SQLITE
 from databases.backends.common.records import Record
 from databases.backends.dialects import sqlite as dialect
-from databases.backends.dialects.threads import Begun, Reply, hop, stop
+from databases.backends.dialects.threads import Begun, Reply, hop, mailbox_of, stop
 from databases.importer import import_driver
 from databases.interfaces import TransactionBackend
 from databases.urls import DatabaseURL
@@ -83,6 +83,8 @@ class SQLiteDriver(CursorDriver):
         thread = getattr(raw, "_thread", raw)  # aiosqlite before 0.22 is a thread itself
         thread.daemon = True  # a program that forgets to disconnect ends all the same
         thread.start()
+        loop = asyncio.get_running_loop()
+        raw.home = loop, mailbox_of(loop)
         try:
             await hop(raw, open_file)
         except BaseException:
