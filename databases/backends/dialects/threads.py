@@ -29,9 +29,10 @@ class Mailbox:
     next costs twice as much. A write to an ``eventfd`` moves nobody.
     """
 
-    def __init__(self, loop: asyncio.AbstractEventLoop) -> None:
+    def __init__(self, loop: asyncio.AbstractEventLoop, fd: int) -> None:
+        self._fd = fd
         self._items: deque[tuple[Callable[..., Any], asyncio.Future[Any], Any]] = deque()
-        self._fd = os.eventfd(0, os.EFD_NONBLOCK | os.EFD_CLOEXEC)
+        self._is_told = False
         loop.add_reader(self._fd, self._empty)
 
     def __del__(self) -> None:
@@ -41,11 +42,15 @@ class Mailbox:
     def put(self, call: Callable[..., Any], future: asyncio.Future[Any], value: Any) -> None:
         """Let the loop call *call* with *future* and *value*; from any thread."""
         self._items.append((call, future, value))
-        os.eventfd_write(self._fd, 1)
+        if not self._is_told:
+            self._is_told = True
+            os.eventfd_write(self._fd, 1)
 
     def _empty(self) -> None:
         with contextlib.suppress(BlockingIOError):
             os.eventfd_read(self._fd)
+        # Before the first item is taken: what comes after the last one is told again.
+        self._is_told = False
         items = self._items
         while items:
             call, future, value = items.popleft()
@@ -62,7 +67,8 @@ def mailbox_of(loop: asyncio.AbstractEventLoop) -> Mailbox | None:
     """Return the mailbox of *loop*; None for one that is woken otherwise."""
     mailbox = _mailboxes.get(loop)
     if mailbox is None and hasattr(os, "eventfd") and isinstance(loop, asyncio.SelectorEventLoop):
-        mailbox = _mailboxes[loop] = Mailbox(loop)
+        fd = os.eventfd(0, os.EFD_NONBLOCK | os.EFD_CLOEXEC)
+        mailbox = _mailboxes[loop] = Mailbox(loop, fd)
     return mailbox
 
 
