@@ -9,7 +9,7 @@ from typing import Any
 from sqlalchemy.engine.interfaces import Dialect
 
 from databases.backends.common.backend import CommonBackend, CommonConnection, CommonTransaction
-from databases.backends.common.cursors import CursorDriver, CursorStream, Peer, heeding
+from databases.backends.common.cursors import EMPTY, CursorDriver, Peer, heeding, names_of
 from databases.backends.common.driver import (
     Arguments,
     Called,
@@ -34,7 +34,7 @@ from databases.backends.dialects.postgresql import (
     libpq_arguments,
     make_dialect,
 )
-from databases.backends.dialects.sockets import AttentiveConnection
+from databases.backends.dialects.sockets import AttentiveConnection, executed
 from databases.importer import import_driver
 from databases.interfaces import TransactionBackend
 from databases.urls import DatabaseURL
@@ -127,37 +127,44 @@ class AiopgDriver(CursorDriver):
 
     async def fetch(self, raw: RawConnection, sql: str, args: Arguments) -> Fetched:
         """Run *sql* and read every row."""
-        fetched: Fetched = await heeding(super().fetch(raw, sql, args))
-        return fetched
+        cursor = await executed(raw, sql, args)
+        if cursor.description is None:
+            return EMPTY
+        return Fetched(names_of(cursor), cursor.fetchall())
 
     async def fetch_first(self, raw: RawConnection, sql: str, args: Arguments) -> Fetched:
         """Run *sql* and read its first row."""
-        fetched: Fetched = await heeding(super().fetch_first(raw, sql, args))
-        return fetched
+        cursor = await executed(raw, sql, args)
+        row = None if cursor.description is None else cursor.fetchone()
+        return EMPTY if row is None else Fetched(names_of(cursor), (row,))
 
     async def execute(self, raw: RawConnection, sql: str, args: Arguments, plan: Plan) -> Outcome:
-        """Run *sql* for its effect."""
-        outcome: Outcome = await heeding(super().execute(raw, sql, args, plan))
-        return outcome
+        """Run *sql* for its effect; read its first row where it may have one."""
+        cursor = await executed(raw, sql, args)
+        if not plan.returns_rows or cursor.description is None:
+            return Outcome(None, (), cursor.rowcount)
+        return Outcome(cursor.fetchone(), names_of(cursor), cursor.rowcount)
 
     async def call(self, raw: RawConnection, sql: str, args: Sequence[Value]) -> Called:
-        """Run *sql* and tell everything about its result."""
-        called: Called = await heeding(super().call(raw, sql, args))
-        return called
+        """Run *sql*, in which ``%`` is written twice, and tell everything about its result."""
+        # Without arguments as it is: it may be a script, and is nobody's template.
+        cursor = await executed(raw, sql if args else sql.replace("%%", "%"), args or None)
+        if cursor.description is None:
+            return Called(None, (), cursor.rowcount)
+        return Called(names_of(cursor), cursor.fetchall(), cursor.rowcount)
 
     async def execute_many(
         self, raw: RawConnection, sql: str, rows: Sequence[Sequence[Value]]
     ) -> None:
         """Send many statements in one message: psycopg2 has no bulk call here."""
-        async with raw.cursor() as cursor:
-            mogrify = cursor.raw.mogrify
-            for start in range(0, len(rows), _PAGE):
-                page = [mogrify(sql, row or None) for row in rows[start : start + _PAGE]]
-                await heeding(cursor.execute(b";".join(page)))
+        mogrify = raw.raw.cursor().mogrify
+        for start in range(0, len(rows), _PAGE):
+            page = [mogrify(sql, row or None) for row in rows[start : start + _PAGE]]
+            await executed(raw, b";".join(page))
 
     async def run(self, raw: RawConnection, sql: str) -> None:
         """Run a statement that has neither parameters nor rows."""
-        await heeding(super().run(raw, sql))
+        await executed(raw, sql)
 
     async def stream(self, raw: RawConnection, sql: str, args: Arguments) -> Stream:
         """Declare a cursor on the server; only queries can have one."""
@@ -165,9 +172,7 @@ class AiopgDriver(CursorDriver):
             stream = DeclaredStream(self, raw)
             await stream.declare(sql, args)
             return stream
-        cursor = await raw.cursor()
-        await heeding(cursor.execute(sql, args))
-        return CursorStream(cursor, goes_on=True)
+        return _Spooled(await executed(raw, sql, args))
 
     async def begin(self, raw: RawConnection, options: Mapping[str, Any]) -> None:
         """Begin."""
@@ -175,13 +180,30 @@ class AiopgDriver(CursorDriver):
 
     async def commit(self, raw: RawConnection) -> None:
         """Commit."""
-        async with raw.cursor() as cursor:
-            await heeding(cursor.execute("COMMIT"))
-            check_commit(cursor.raw.statusmessage)
+        check_commit((await executed(raw, "COMMIT")).statusmessage)
 
     async def rollback(self, raw: RawConnection) -> None:
         """Roll back."""
         await self.run(raw, "ROLLBACK")
+
+
+class _Spooled:
+    """The rows of a statement that is no query: psycopg2 has read them all."""
+
+    def __init__(self, cursor: Any) -> None:
+        self._cursor = cursor
+        self.names: Sequence[str] = () if cursor.description is None else names_of(cursor)
+
+    async def fetch(self, size: int) -> Sequence[Sequence[Value]]:
+        """Return the next rows; none at the end."""
+        if self._cursor.description is None:
+            return ()
+        rows: Sequence[Sequence[Value]] = self._cursor.fetchmany(size)
+        return rows
+
+    def abandon(self) -> bool:
+        """Give the rest up: it is here already."""
+        return True
 
 
 class AiopgBackend(CommonBackend):

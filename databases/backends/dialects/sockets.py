@@ -7,12 +7,13 @@ is broken. Its number may be somebody else's a moment later.
 
 from __future__ import annotations
 
+import asyncio
 import weakref
 from typing import Any
 
 from databases.importer import import_driver
 
-__all__ = ["AttentiveConnection"]
+__all__ = ["AttentiveConnection", "executed"]
 
 aiopg: Any = import_driver("aiopg")
 psycopg2: Any = import_driver("psycopg2", extra="aiopg")
@@ -92,3 +93,38 @@ class AttentiveConnection(aiopg.Connection):  # type: ignore[misc]  # aiopg has 
         """Close at once; a second time nothing is left to do."""
         self._ignore()
         super()._close()
+
+
+async def executed(raw: Any, sql: str | bytes, args: Any = None) -> Any:
+    """Run *sql* and return psycopg2's cursor, which has the whole result.
+
+    aiopg's own cursor costs as much as a small query, may swallow a
+    cancellation that meets the result, and cancels the task when it is the
+    server that stopped the statement.
+    """
+    waiter = raw._create_waiter("execute")
+    try:
+        cursor = raw._conn.cursor()
+        cursor.execute(sql, args)
+        raw._ready(raw._weakref)
+        if waiter.done():
+            await asyncio.sleep(0)  # or else many quick answers would hold up the loop
+            waiter.result()
+        elif raw._timeout is None:
+            await waiter
+        else:
+            limit = raw._loop.call_later(raw._timeout, _give_up, waiter)
+            try:
+                await waiter
+            finally:
+                limit.cancel()
+    finally:
+        raw._waiter = None
+        if waiter.done() and not waiter.cancelled():
+            waiter.exception()  # seen, also by a task that was cancelled meanwhile
+    return cursor
+
+
+def _give_up(waiter: asyncio.Future[None]) -> None:
+    if not waiter.done():
+        waiter.set_exception(asyncio.TimeoutError())
