@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import asyncio
+import contextlib
 import functools
 import sys
 from collections.abc import Awaitable, Callable
@@ -277,6 +278,22 @@ async def test_waiting_for_a_lock_on_the_server(
         locker.exec_driver_sql("COMMIT")
     await works(one, outside)
     assert outside.column(accounts.c.balance) == [11]
+
+
+@requires("casts")
+@pytest.mark.parametrize("inside", [False, True], ids=["alone", "in_transaction"])
+async def test_the_server_has_a_limit_of_its_own(
+    one: Database, outside: Outside, driver: DriverCase, inside: bool
+) -> None:
+    """Nobody has cancelled the task: it has the driver's error, and goes on."""
+    async with one.connection() as connection:
+        await connection.execute("SET statement_timeout = 50")
+        with pytest.raises(driver.error):
+            async with connection.transaction() if inside else contextlib.nullcontext():
+                await connection.fetch_val(slow_query(driver))
+
+    await works(one, outside)
+    assert await one.fetch_val("SHOW statement_timeout") == "0"
 
 
 @requires("file")
