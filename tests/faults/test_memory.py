@@ -7,7 +7,7 @@ import gc
 import threading
 import tracemalloc
 import weakref
-from collections.abc import Awaitable, Callable
+from collections.abc import AsyncIterator, Awaitable, Callable, Iterator
 
 import pytest
 
@@ -124,6 +124,33 @@ async def test_statements_that_are_all_different(pooled: Database, outside: Outs
         return next(counter)
 
     assert await growth(400, work, warm_up=1400) < ALLOWED
+
+
+@pytest.mark.parametrize("kind", ["iterable", "async_iterable"])
+async def test_rows_that_are_written_in_bulk(pooled: Database, outside: Outside, kind: str) -> None:
+    """They are taken as they are needed: the peak is that of a batch, not of all rows."""
+    count, most = 30_000, 4_000_000
+
+    def made() -> Iterator[dict[str, object]]:
+        return ({"text": f"note {number}" * 9} for number in range(count))
+
+    async def made_slowly() -> AsyncIterator[dict[str, object]]:
+        for row in made():
+            yield row
+
+    tracemalloc.start()
+    try:
+        assert len(list(made())) == count
+        assert tracemalloc.get_traced_memory()[1] > 2 * most  # all rows at once
+        tracemalloc.reset_peak()
+        rows = made() if kind == "iterable" else made_slowly()
+        await pooled.execute_many(notes.insert(), rows)
+        peak = tracemalloc.get_traced_memory()[1]
+    finally:
+        tracemalloc.stop()
+
+    assert peak < most
+    assert outside.count(notes) == count
 
 
 async def test_a_connection_dies_with_its_task(pooled: Database, outside: Outside) -> None:
