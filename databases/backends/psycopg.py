@@ -59,6 +59,9 @@ _PATIENT = dict.fromkeys(list(signature(psycopg.waiting.wait_async).parameters)[
 # time when there are more than fifty. psycopg 3.2 and newer have it.
 _RawCursor: Any = getattr(psycopg, "AsyncRawCursor", None)
 
+# libpq has pipelines from release 14 on.
+_HAS_PIPELINES: bool = psycopg.AsyncPipeline.is_supported()
+
 # libpq's numbers for an open connection and for one whose statement runs.
 _OK, _ACTIVE = 0, 1
 _SOON = 0.05
@@ -121,7 +124,7 @@ class PsycopgDriver(CursorDriver):
         """Psycopg can cancel on the server and read what it answers."""
         return (
             self.is_usable(raw)
-            and not raw.pgconn.pipeline_status
+            and not _is_in_pipeline(raw)
             and (raw.pgconn.transaction_status in (0, 2, 3) or raw.given_up is not None)
         )
 
@@ -196,6 +199,9 @@ class PsycopgDriver(CursorDriver):
                 raise
             # Leaving the pipeline in the middle failed: that is no news.
             raise _interruption(error) from None
+        finally:
+            if _is_in_pipeline(raw):
+                self.terminate(raw)  # psycopg could not leave it: nothing else would be answered
 
     async def stream(self, raw: RawConnection, sql: str, args: Arguments) -> Stream:
         """Declare a cursor on the server; only queries can have one."""
@@ -276,6 +282,10 @@ def _interruption(error: BaseException) -> BaseException:
     while found is not None and not isinstance(found, (asyncio.CancelledError, KeyboardInterrupt)):
         found = found.__context__
     return asyncio.CancelledError() if found is None else found
+
+
+def _is_in_pipeline(raw: RawConnection) -> bool:
+    return _HAS_PIPELINES and bool(raw.pgconn.pipeline_status)
 
 
 def _end(conversation: Any) -> None:

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import asyncio
+import importlib
 from collections.abc import AsyncIterator, Iterable, Iterator
 from typing import Any
 
@@ -9,6 +11,7 @@ import pytest
 import sqlalchemy as sa
 
 from databases import Database
+from tests.conftest import MakeDatabase
 from tests.support.drivers import DriverCase
 from tests.support.outside import Outside
 from tests.support.tables import Mood, accounts, codes, notes, typed
@@ -279,3 +282,21 @@ async def test_rows_from_a_generator_inside_a_transaction(
         assert await database.fetch_val("SELECT COUNT(*) FROM accounts") == 2500
 
     assert outside.count(accounts) == 0
+
+
+async def test_a_pipeline_that_psycopg_could_not_leave(
+    make_database: MakeDatabase, driver: DriverCase, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """On such a connection every later statement would wait for ever."""
+    if driver.name != "psycopg":
+        pytest.skip("only psycopg has a pipeline")
+    pipelines = importlib.import_module("psycopg._pipeline")
+    database = make_database(max_size=1)
+    await database.connect()
+    with monkeypatch.context() as patched:
+        patched.setattr(pipelines.BasePipeline, "_exit", lambda _: None)
+        with pytest.raises(driver.error):
+            await database.execute_many(notes.insert(), [{"text": "one"}, {"text": "two"}])
+
+    count = sa.select(sa.func.count()).select_from(notes)
+    assert await asyncio.wait_for(database.fetch_val(count), 5) == 0
