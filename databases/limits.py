@@ -18,7 +18,7 @@ if sys.version_info >= (3, 11):
 
 else:
 
-    class deadline:  # noqa: N801  # a function on newer Pythons
+    class deadline:  # pragma: no cover  # noqa: N801  # a function on newer Pythons
         """A block that raises ``TimeoutError`` when it takes longer than *seconds*."""
 
         def __init__(self, seconds: float) -> None:

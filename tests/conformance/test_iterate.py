@@ -12,7 +12,7 @@ import sqlalchemy as sa
 from databases import Database
 from tests.conftest import MakeDatabase
 from tests.support.checks import checked_out, within
-from tests.support.drivers import DriverCase
+from tests.support.drivers import DriverCase, requires
 from tests.support.outside import Outside
 from tests.support.tables import accounts, codes
 
@@ -246,6 +246,26 @@ async def test_a_break_in_a_transaction_leaves_it_usable(
             await database.execute(codes.insert().values(code="nested"))
 
     assert outside.column(codes.c.code) == ["after", "nested"]
+
+
+@requires("insert_returning")
+@pytest.mark.parametrize("kind", ["expression", "string"])
+async def test_rows_that_a_write_returns(database: Database, outside: Outside, kind: str) -> None:
+    query: sa.ClauseElement | str = "INSERT INTO codes (code) VALUES ('a'), ('b') RETURNING code"
+    if kind == "expression":
+        query = codes.insert().values([{"code": "a"}, {"code": "b"}]).returning(codes.c.code)
+
+    assert [record["code"] async for record in database.iterate(query)] == ["a", "b"]
+    assert outside.column(codes.c.code) == ["a", "b"]
+
+
+async def test_a_write_that_returns_nothing_gives_no_row(
+    database: Database, outside: Outside
+) -> None:
+    query = "INSERT INTO codes (code) VALUES (:code)"
+
+    assert [record async for record in database.iterate(query, {"code": "a"})] == []
+    assert outside.column(codes.c.code) == ["a"]
 
 
 async def test_an_error_of_the_server_comes_through(database: Database, driver: DriverCase) -> None:

@@ -8,6 +8,7 @@ from typing import Any
 import pytest
 
 from databases import Database
+from databases.backends.common import waiting
 from databases.errors import PoolTimeoutError
 from tests.conftest import MakeDatabase
 from tests.support.checks import until_clean, until_waiting, within
@@ -99,12 +100,12 @@ async def test_options_that_are_no_number_are_refused_by_name(
 async def test_stats_follow_what_happens(make_database: MakeDatabase) -> None:
     async with make_database(max_size=1) as database:
         async with database.connection():
-            waiting = asyncio.create_task(database.fetch_val("SELECT 5"))
+            waiter = asyncio.create_task(database.fetch_val("SELECT 5"))
             await until_waiting(database)
             stats = database.pool_stats()
             assert (stats.size, stats.idle, stats.in_use, stats.waiting) == (1, 0, 1, 1)
 
-        assert await within(waiting) == 5
+        assert await within(waiter) == 5
         stats = database.pool_stats()
         assert (stats.size, stats.in_use, stats.waiting) == (1, 0, 0)
 
@@ -123,9 +124,9 @@ async def test_the_connection_used_last_is_lent_first(make_database: MakeDatabas
 async def test_waiting_has_a_limit_when_asked_for(make_database: MakeDatabase) -> None:
     async with make_database(max_size=1, acquire_timeout=0.05) as database:
         async with database.connection():
-            waiting = asyncio.create_task(database.fetch_val("SELECT 1"))
+            waiter = asyncio.create_task(database.fetch_val("SELECT 1"))
             with pytest.raises(PoolTimeoutError, match="max_size") as caught:
-                await within(waiting)
+                await within(waiter)
 
         assert isinstance(caught.value, TimeoutError)
         assert await within(database.fetch_val("SELECT 2")) == 2
@@ -134,9 +135,9 @@ async def test_waiting_has_a_limit_when_asked_for(make_database: MakeDatabase) -
 async def test_the_limit_can_be_given_in_the_url(make_database: MakeDatabase, url: str) -> None:
     async with make_database(f"{url}?max_size=1&acquire_timeout=0.05") as database:
         async with database.connection():
-            waiting = asyncio.create_task(database.fetch_val("SELECT 1"))
+            waiter = asyncio.create_task(database.fetch_val("SELECT 1"))
             with pytest.raises(PoolTimeoutError):
-                await within(waiting)
+                await within(waiter)
 
 
 async def test_the_number_of_waiting_tasks_has_a_limit_when_asked_for(
@@ -150,6 +151,45 @@ async def test_the_number_of_waiting_tasks_has_a_limit_when_asked_for(
                 await asyncio.create_task(database.fetch_val("SELECT 2"))
 
         assert await within(first) == 1
+
+
+async def test_waiting_for_long_is_told_in_the_log(
+    make_database: MakeDatabase,
+    monkeypatch: pytest.MonkeyPatch,
+    caplog: pytest.LogCaptureFixture,
+) -> None:
+    monkeypatch.setattr(waiting, "WARN_AFTER", 0.05)
+
+    async with make_database(max_size=1) as database:
+
+        async def hold_it() -> None:
+            async with database.connection():
+                await asyncio.sleep(0.2)
+
+        holder = asyncio.create_task(hold_it(), name="the holder")
+        await asyncio.sleep(0.02)
+        assert await within(database.fetch_val("SELECT 1")) == 1
+        await holder
+
+    told = [record.getMessage() for record in caplog.records if record.levelname == "WARNING"]
+    assert 1 <= len(told) <= 4
+    assert all("task 'the holder'" in text for text in told)
+
+
+async def test_connections_that_nobody_uses_are_closed(make_database: MakeDatabase) -> None:
+    async with make_database(min_size=1, max_size=3, max_idle=0.1) as database:
+        await hold(database, 3)
+        assert database.pool_stats().size == 3
+
+        await asyncio.sleep(0.15)
+        assert await within(database.fetch_val("SELECT 1")) == 1
+        for _ in range(200):
+            if database.pool_stats().size == 1:
+                break
+            await asyncio.sleep(0.01)
+
+        assert database.pool_stats().size == 1
+        assert await within(database.fetch_val("SELECT 2")) == 2
 
 
 async def test_a_task_that_gave_up_waiting_leaves_its_turn(make_database: MakeDatabase) -> None:

@@ -230,7 +230,8 @@ async def test_silent_at_rollback_without_a_time_out(
 async def test_silent_while_iterating(
     far: Database, outside: Outside, network: Network, inside: bool
 ) -> None:
-    padded = f"SELECT n, repeat('x', 2000) AS padding FROM ({NUMBERS}) AS numbers"
+    # More than all the buffers between here and the server take.
+    padded = f"SELECT n, repeat('x', 20000) AS padding FROM ({NUMBERS}) AS numbers"
     await far.connect()
 
     async def read() -> None:

@@ -85,6 +85,7 @@ _SQLITE = {
     "insert_returns_key",
     "modes",
     "raw_insert_returns_key",
+    "scripts",
     "transactional_ddl",
     "update_returning",
 }
