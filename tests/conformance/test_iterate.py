@@ -248,6 +248,23 @@ async def test_a_break_in_a_transaction_leaves_it_usable(
     assert outside.column(codes.c.code) == ["after", "nested"]
 
 
+@pytest.mark.parametrize("end", ["commit", "rollback"])
+async def test_the_transaction_ends_while_a_stream_is_open(
+    database: Database, outside: Outside, end: str
+) -> None:
+    transaction = await database.transaction()
+    await database.execute(codes.insert().values(code="written"))
+    records = database.iterate(QUERY)
+    await anext(records)
+
+    await within(transaction.commit() if end == "commit" else transaction.rollback())
+
+    assert outside.column(codes.c.code) == (["written"] if end == "commit" else [])
+    assert await within(database.fetch_val("SELECT 1")) == 1
+    await records.aclose()
+    assert await within(database.fetch_val("SELECT 2")) == 2
+
+
 @requires("insert_returning")
 @pytest.mark.parametrize("kind", ["expression", "string"])
 async def test_rows_that_a_write_returns(database: Database, outside: Outside, kind: str) -> None:

@@ -252,6 +252,20 @@ async def test_an_error_of_the_driver_is_sqlalchemys(
     assert await database.fetch_val("SELECT 1") == 1
 
 
+async def test_an_error_of_many_rows_leaves_none_of_them(
+    database: Database, driver: DriverCase, outside: Outside
+) -> None:
+    def work(connection: sa.Connection) -> None:
+        connection.execute(codes.insert(), [{"code": "a"}, {"code": "b"}, {"code": "a"}])
+
+    with pytest.raises(sa.exc.DBAPIError) as caught:
+        await database.run_sync(work)
+
+    assert isinstance(caught.value.orig, driver.integrity_error)
+    assert outside.count(codes) == 0
+    assert await database.fetch_val("SELECT 1") == 1
+
+
 async def test_inside_a_transaction_it_is_a_savepoint(database: Database, outside: Outside) -> None:
     def insert(connection: sa.Connection, code: str) -> None:
         connection.execute(codes.insert().values(code=code))
