@@ -5,6 +5,7 @@ from __future__ import annotations
 import asyncio
 import os
 import re
+import warnings
 from collections.abc import Callable
 from dataclasses import dataclass, field
 from typing import Any
@@ -180,7 +181,9 @@ def meaning(outside: Outside, text: str) -> object:
 
 async def heard(database: Database, query: Query) -> object:
     """Give the same of what reaches the server through the library."""
-    rows = await database.fetch_all(query.written, query.values or None)
+    with warnings.catch_warnings():
+        warnings.simplefilter("ignore")  # the server's: aiomysql hands them on
+        rows = await database.fetch_all(query.written, query.values or None)
     return list(rows[0].keys()), [[_told(value) for value in row.values()] for row in rows]
 
 
