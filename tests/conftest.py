@@ -67,6 +67,10 @@ def pytest_configure(config: pytest.Config) -> None:
 
     TEST_QUERY_CACHE_SIZE=0 runs everything with the cache switched off.
     """
+    if signal.getsignal(signal.SIGINT) is signal.SIG_IGN:
+        # A shell lets what it starts in the background ignore Ctrl-C, and the
+        # processes of tests would inherit that.
+        signal.signal(signal.SIGINT, signal.default_int_handler)
     if size := os.environ.get("TEST_QUERY_CACHE_SIZE"):
         Statements.usual_size = int(size)
     config.addinivalue_line("markers", "requires(*capabilities): skip where a driver lacks one")
