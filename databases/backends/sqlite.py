@@ -41,7 +41,7 @@ from databases.backends.common.pragmas import read_pragmas
 from databases.backends.common.rawsql import SQLITE
 from databases.backends.common.records import Record
 from databases.backends.dialects import sqlite as dialect
-from databases.backends.dialects.threads import Begun, Reply, hop, mailbox_of, stop
+from databases.backends.dialects.threads import Begun, Job, hop, start, stop
 from databases.importer import import_driver
 from databases.interfaces import TransactionBackend
 from databases.urls import DatabaseURL
@@ -80,11 +80,10 @@ class SQLiteDriver(CursorDriver):
             for name, value in pragmas.items():
                 dialect.run(opened[0], f"PRAGMA {name} = {value}")
 
-        thread = getattr(raw, "_thread", raw)  # aiosqlite before 0.22 is a thread itself
-        thread.daemon = True  # a program that forgets to disconnect ends all the same
-        thread.start()
-        loop = asyncio.get_running_loop()
-        raw.home = loop, mailbox_of(loop)
+        raw.turn = turn
+        raw.begun = None  # a BEGIN that nobody waited for, until something came after it
+        raw.is_fresh = False  # true in a transaction of ours that holds no lock yet
+        start(raw)
         try:
             await hop(raw, open_file)
         except BaseException:
@@ -92,9 +91,6 @@ class SQLiteDriver(CursorDriver):
             stop(raw, opened=opened)
             raise
         raw._connection = opened[0]
-        raw.turn = turn
-        raw.begun = None  # a BEGIN that nobody waited for, until something came after it
-        raw.is_fresh = False  # true in a transaction of ours that holds no lock yet
         return raw
 
     async def close(self, raw: RawConnection) -> None:
@@ -224,7 +220,7 @@ class SQLiteDriver(CursorDriver):
             # It takes no lock yet and has nothing to tell: the thread does it
             # before what comes next, which will tell if it failed after all.
             raw.begun = begun = Begun(partial(dialect.run, raw._conn, statement))
-            raw._tx.put_nowait((Reply(None), begun))
+            raw._tx.put_nowait(Job(begun))
             raw.is_fresh = True
             return
         if not is_deferred:
@@ -264,7 +260,7 @@ class _Stream:
     def abandon(self) -> bool:
         """Let the thread close the cursor, which would keep its lock otherwise."""
         if self._raw._running:
-            self._raw._tx.put_nowait((Reply(None), self._cursor.close))
+            hop(self._raw, self._cursor.close)
         return True
 
 

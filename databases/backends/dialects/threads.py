@@ -1,4 +1,12 @@
-"""Threads: how work gets to the thread of an aiosqlite connection, and back."""
+"""Threads: how work gets to the thread of an aiosqlite connection, and back.
+
+A thread that is woken while the other one holds Python's lock only goes back to
+sleep, and each time the processor forgets what it was doing. So both are woken
+by a write to an ``eventfd``, during which the lock is free: what was woken goes
+on at once, or finds the lock free when it gets there. ``call_soon_threadsafe``
+would write to a socket, too, which makes the kernel move the loop's thread to
+another processor.
+"""
 
 from __future__ import annotations
 
@@ -10,24 +18,50 @@ import sqlite3
 import weakref
 from collections import deque
 from collections.abc import Callable, Sequence
+from queue import SimpleQueue
 from typing import Any
 
 from databases.backends.common.driver import RawConnection
 from databases.importer import import_driver
 
-__all__ = ["Begun", "Reply", "hop", "mailbox_of", "stop"]
+__all__ = ["Begun", "Job", "hop", "start", "stop"]
 
 _core: Any = import_driver("aiosqlite").core
+_STOP: Any = _core._STOP_RUNNING_SENTINEL
+_HAS_EVENTFD = hasattr(os, "eventfd")
+
+
+class Inbox:
+    """What the thread is to do, in order; takes the place of aiosqlite's queue."""
+
+    def __init__(self, fd: int) -> None:
+        self._fd = fd
+        self._items: deque[Any] = deque()
+        self._waits = False
+
+    def __del__(self) -> None:
+        os.close(self._fd)
+
+    def put_nowait(self, item: Any) -> None:
+        """Give the thread *item*; from any thread."""
+        self._items.append(item)
+        if self._waits:
+            self._waits = False
+            os.eventfd_write(self._fd, 1)
+
+    def get(self) -> Any:
+        """Wait for the next item; on the thread."""
+        while not self._items:
+            self._waits = True
+            # Looked at again: what was put before that did not wake anybody.
+            if not self._items:
+                with contextlib.suppress(InterruptedError):
+                    os.eventfd_read(self._fd)
+        return self._items.popleft()
 
 
 class Mailbox:
-    """What threads have for an event loop, and the descriptor that wakes it.
-
-    ``call_soon_threadsafe`` writes to a socket. The kernel takes that for a
-    sign that the writer is about to sleep and moves the loop's thread to the
-    writer's processor, where nothing of it is in the caches: what the loop does
-    next costs twice as much. A write to an ``eventfd`` moves nobody.
-    """
+    """What threads have for an event loop, and the descriptor that wakes it."""
 
     def __init__(self, loop: asyncio.AbstractEventLoop, fd: int) -> None:
         self._fd = fd
@@ -57,36 +91,48 @@ class Mailbox:
             call(future, value)
 
 
-_NOWHERE = (None, None)
 _mailboxes: weakref.WeakKeyDictionary[asyncio.AbstractEventLoop, Mailbox] = (
     weakref.WeakKeyDictionary()
 )
 
 
-def mailbox_of(loop: asyncio.AbstractEventLoop) -> Mailbox | None:
+def _mailbox_of(loop: asyncio.AbstractEventLoop) -> Mailbox | None:
     """Return the mailbox of *loop*; None for one that is woken otherwise."""
     mailbox = _mailboxes.get(loop)
-    if mailbox is None and hasattr(os, "eventfd") and isinstance(loop, asyncio.SelectorEventLoop):
+    if mailbox is None and _HAS_EVENTFD and isinstance(loop, asyncio.SelectorEventLoop):
         fd = os.eventfd(0, os.EFD_NONBLOCK | os.EFD_CLOEXEC)
         mailbox = _mailboxes[loop] = Mailbox(loop, fd)
     return mailbox
 
 
-class Reply:
-    """Where the thread puts a result, for a caller that may be gone with its loop."""
+class Job:
+    """Something for the thread to do, and who waits for it, perhaps gone with its loop."""
 
-    __slots__ = ("_future", "_mailbox")
+    __slots__ = ("_args", "_function", "_future", "_mailbox")
 
-    def __init__(self, future: asyncio.Future[Any] | None, mailbox: Mailbox | None = None) -> None:
+    def __init__(
+        self,
+        function: Callable[..., Any],
+        args: Sequence[Any] = (),
+        future: asyncio.Future[Any] | None = None,
+        mailbox: Mailbox | None = None,
+    ) -> None:
+        self._function = function
+        self._args = args
         self._future = future
         self._mailbox = mailbox
 
-    def get_loop(self) -> Reply:
-        """Stand in for the loop too: aiosqlite asks the future for it."""
-        return self
+    def run(self) -> Any:
+        """Do it and tell the result, which is returned too; on the thread."""
+        try:
+            value = self._function(*self._args)
+        except BaseException as error:  # noqa: BLE001  # whoever waits gets it
+            self._tell(_core.set_exception, error)
+            return None
+        self._tell(_core.set_result, value)
+        return value
 
-    def call_soon_threadsafe(self, put: Callable[..., Any], _: object, value: Any) -> None:
-        """Put *value* into the future, by aiosqlite's *put*, unless the loop is gone."""
+    def _tell(self, put: Callable[..., Any], value: Any) -> None:
         future = self._future
         if future is None:
             return
@@ -116,11 +162,34 @@ class Begun:
         except BaseException as error:  # noqa: BLE001  # raised by `then`
             self._error = error
 
-    def then(self, work: Callable[[], Any]) -> Any:
-        """Run *work* inside the transaction; on the thread."""
+    def then(self, function: Callable[..., Any], *args: Any) -> Any:
+        """Run *function* inside the transaction; on the thread."""
         if self._error is not None:
             raise self._error
-        return work()
+        return function(*args)
+
+
+def _work(inbox: Inbox | SimpleQueue[Any]) -> None:
+    """Do what comes in, until told to stop; all that the thread does."""
+    while (item := inbox.get()) is not _STOP:
+        # What a program does with the connection itself comes as aiosqlite puts it.
+        job = item if item.__class__ is Job else Job(item[1], (), item[0])
+        if job.run() is _STOP:
+            return
+        # Or else its rows would stay until there is something else to do.
+        del item, job
+
+
+def start(raw: RawConnection) -> None:
+    """Start the thread of *raw*, which is not connected yet, on the running loop."""
+    inbox = Inbox(os.eventfd(0, os.EFD_CLOEXEC)) if _HAS_EVENTFD else SimpleQueue[Any]()
+    loop = asyncio.get_running_loop()
+    raw._tx = inbox
+    raw.home = loop, _mailbox_of(loop)
+    thread: Any = getattr(raw, "_thread", raw)  # aiosqlite before 0.22 is a thread itself
+    thread.daemon = True  # a program that forgets to disconnect ends all the same
+    thread.run = functools.partial(_work, inbox)
+    thread.start()
 
 
 def hop(raw: RawConnection, function: Callable[..., Any], *args: Any) -> asyncio.Future[Any]:
@@ -128,17 +197,17 @@ def hop(raw: RawConnection, function: Callable[..., Any], *args: Any) -> asyncio
     if not raw._running:
         raise ValueError("Connection closed")
     loop = asyncio.get_running_loop()
-    future = loop.create_future()
-    # A pool that a program made itself lends connections without a home.
-    home, mailbox = getattr(raw, "home", _NOWHERE)
-    if home is not loop:
-        mailbox = None
-    work = functools.partial(function, *args)
-    begun: Begun | None = getattr(raw, "begun", None)
+    future: asyncio.Future[Any] = loop.create_future()
+    home = getattr(raw, "home", None)
+    if home is None:
+        # From a pool that a program made itself: the thread is aiosqlite's.
+        raw._tx.put_nowait((future, functools.partial(function, *args)))
+        return future
+    begun: Begun | None = raw.begun
     if begun is not None:
         raw.begun = None
-        work = functools.partial(begun.then, work)
-    raw._tx.put_nowait((Reply(future, mailbox), work))
+        function, args = begun.then, (function, *args)
+    raw._tx.put_nowait(Job(function, args, future, home[1] if home[0] is loop else None))
     return future
 
 
@@ -158,14 +227,16 @@ def stop(
             closed.set_result(None)
         return
     raw._running = False
-    sentinel: Any = _core._STOP_RUNNING_SENTINEL
 
     def close() -> Any:
         for each in (connection, *opened):
             if each is not None:
                 each.close()
-        return sentinel
+        return _STOP
 
-    raw._tx.put_nowait((Reply(closed), close))
+    if hasattr(raw, "home"):
+        raw._tx.put_nowait(Job(close, (), closed))
+        return
+    raw._tx.put_nowait((closed or asyncio.get_running_loop().create_future(), close))
     if hasattr(raw, "_stop_running"):  # aiosqlite before 0.22
-        raw._tx.put_nowait(sentinel)
+        raw._tx.put_nowait(_STOP)

@@ -1,0 +1,120 @@
+"""The thread of a SQLite connection: woken for everything, and keeping nothing."""
+
+from __future__ import annotations
+
+import asyncio
+import gc
+import os
+import pathlib
+import signal
+import threading
+import weakref
+from collections import Counter
+from typing import Any
+
+import pytest
+
+from databases import Database
+from databases.backends.dialects.threads import Inbox, hop
+
+eventfd = pytest.mark.skipif(not hasattr(os, "eventfd"), reason="the system has no eventfd")
+
+
+@eventfd
+def test_whatever_several_threads_put_is_got_in_each_ones_order() -> None:
+    inbox = Inbox(os.eventfd(0))
+
+    def send(number: int) -> None:
+        for position in range(3000):
+            inbox.put_nowait((number, position))
+
+    senders = [threading.Thread(target=send, args=(number,)) for number in range(4)]
+    for sender in senders:
+        sender.start()
+
+    last = Counter[int]()
+    for _ in range(4 * 3000):
+        number, position = inbox.get()
+        assert position == last[number]
+        last[number] += 1
+
+    for sender in senders:
+        sender.join()
+    assert set(last.values()) == {3000}
+
+
+@pytest.mark.asyncio
+async def test_a_signal_does_not_end_the_thread() -> None:
+    heard = []
+    before = signal.signal(signal.SIGUSR1, lambda *_: heard.append(1))
+    try:
+        async with Database("sqlite://") as database, database.connection() as connection:
+            raw: Any = connection.raw_connection
+            thread = getattr(raw, "_thread", raw)
+            await hop(raw, bool)
+            for _ in range(20):
+                signal.pthread_kill(thread.ident, signal.SIGUSR1)
+                await asyncio.sleep(0.001)
+            assert await asyncio.wait_for(connection.fetch_val("SELECT 42"), 5) == 42
+    finally:
+        signal.signal(signal.SIGUSR1, before)
+
+    assert heard
+
+
+class _Rows(list[int]):
+    """A result that can be watched."""
+
+
+@pytest.mark.asyncio
+async def test_the_thread_keeps_no_result() -> None:
+    rows = _Rows()
+    seen = weakref.ref(rows)
+    async with Database("sqlite://") as database, database.connection() as connection:
+        raw: Any = connection.raw_connection
+        await hop(raw, list, rows)
+        del rows
+        for _ in range(100):
+            gc.collect()
+            if seen() is None:
+                break
+            await asyncio.sleep(0.001)  # until the thread waits again
+
+        assert seen() is None
+
+
+@eventfd
+@pytest.mark.asyncio
+async def test_no_descriptor_is_left() -> None:
+    async with Database("sqlite://"):
+        pass  # the loop's own mailbox stays
+    before = _eventfds()
+
+    for _ in range(3):
+        async with Database("sqlite://") as database:
+            await asyncio.gather(*(database.fetch_val("SELECT 1") for _ in range(3)))
+            assert _eventfds() > before
+
+    assert _eventfds() == before
+
+
+@pytest.mark.asyncio
+async def test_what_aiosqlite_itself_gives_the_thread_is_done() -> None:
+    async with Database("sqlite://") as database, database.connection() as connection:
+        raw: Any = connection.raw_connection
+        cursor = await raw.execute("SELECT 42")
+        assert await cursor.fetchone() == (42,)
+        await cursor.close()
+        with pytest.raises(Exception, match="no such table: nowhere"):
+            await raw.execute("SELECT * FROM nowhere")
+        assert await connection.fetch_val("SELECT 43") == 43
+
+
+def _eventfds() -> int:
+    def target(link: pathlib.Path) -> str:
+        try:
+            return str(link.readlink())
+        except OSError:  # the folder's own, closed by now
+            return ""
+
+    return sum("[eventfd]" in target(link) for link in pathlib.Path("/proc/self/fd").iterdir())
