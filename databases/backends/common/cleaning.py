@@ -117,14 +117,25 @@ async def make_clean(driver: Driver, slot: Slot, options: PoolOptions) -> None:
 async def close(driver: Driver, raw: RawConnection, *, cancel: bool, patience: float) -> None:
     """Close *raw*, well if that works within *patience* seconds, and in any case.
 
-    With *cancel*, what runs on the server is stopped.
+    With *cancel*, what runs on the server is stopped. Runs in a task of its own.
     """
+    loop, task = asyncio.get_running_loop(), asyncio.current_task()
+    assert task is not None
+    limits = (
+        loop.call_later(patience, task.cancel),
+        # A driver may swallow the cancellation; without its socket it ends for certain.
+        loop.call_later(patience + FAREWELL, driver.terminate, raw),
+    )
     try:
         if cancel:
-            await within(patience, driver.cancel(raw))
+            await driver.cancel(raw)
         elif driver.is_usable(raw):
-            await within(patience, driver.close(raw))
+            await driver.close(raw)
+    except Exception:  # noqa: BLE001  # nobody waits for it
+        logger.debug("clean-up of a connection failed", exc_info=True)
     finally:
+        for limit in limits:
+            limit.cancel()
         driver.terminate(raw)
 
 

@@ -175,6 +175,8 @@ def tls_arguments(given: Mapping[str, Any], dialect: TLSDialect) -> dict[str, An
     Only the names of `TLS_NAMES` are replaced. Nothing is added when nothing
     was asked for, so that the driver's own default stands.
     """
+    if given.keys().isdisjoint(TLS_NAMES):
+        return dict(given)
     tls = tls_options(given)
     arguments = {name: value for name, value in given.items() if name not in TLS_NAMES}
     if tls.is_silent:
