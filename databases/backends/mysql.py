@@ -32,6 +32,7 @@ class AioMySQLDriver(MySQLDriver):
 
     errors = _errors
     stream_cursor = _cursors.SSCursor
+    bulk_insert = _cursors.RE_INSERT_VALUES
 
     def accepts(self, name: str) -> bool:
         """Look at the arguments of ``aiomysql.connect()``."""

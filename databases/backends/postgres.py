@@ -20,7 +20,7 @@ from databases.backends.common.driver import (
     takes,
     with_password,
 )
-from databases.backends.common.kinds import Kind, kind_of
+from databases.backends.common.kinds import Kind, is_empty, kind_of
 from databases.backends.common.option_tables import ASYNCPG
 from databases.backends.common.plans import BoundStatement, Plan
 from databases.backends.common.pool_faces import AsyncpgPool
@@ -162,6 +162,8 @@ class AsyncpgDriver:
         if plan.returns_rows:
             names, rows = await self.fetch_first(raw, sql, args)
             return Outcome(rows[0] if rows else None, names)
+        if plan.kind is Kind.OTHER and is_empty(sql):
+            return Outcome()  # asyncpg would stumble over the answer
         status: str = await (raw.execute(sql, *args) if args else raw.execute(sql))
         words = status.split()
         if words and words[0] in _COUNTED and words[-1].isdigit():
@@ -273,7 +275,7 @@ class PostgresConnection(CommonConnection):
         return PostgresTransaction(self)
 
     def _inserted_key(self, bound: BoundStatement, outcome: Outcome) -> Any:
-        return bound.key
+        return bound.key if outcome.row_count else None
 
     def _other_result(self, bound: BoundStatement, outcome: Outcome) -> Any:
         return None

@@ -329,7 +329,7 @@ class PsycopgConnection(CommonConnection):
         return PsycopgTransaction(self)
 
     def _inserted_key(self, bound: BoundStatement, outcome: Outcome) -> Any:
-        return bound.key
+        return bound.key if outcome.row_count else None
 
     def _other_result(self, bound: BoundStatement, outcome: Outcome) -> Any:
         return None

@@ -9,6 +9,7 @@ import pytest
 import sqlalchemy as sa
 
 from databases import Database
+from databases.errors import ParameterError
 from tests.support.outside import Outside
 from tests.support.tables import accounts, notes
 
@@ -158,10 +159,17 @@ async def test_an_unknown_column_is_an_error_that_names_it(
     assert outside.count(notes) == 0
 
 
-@pytest.mark.parametrize("values", [[1], (1,), "text", 5], ids=repr)
-async def test_values_that_are_no_mapping_are_an_error(database: Database, values: Any) -> None:
-    with pytest.raises((TypeError, ValueError)):
-        await database.fetch_val("SELECT :a", values)
+@pytest.mark.parametrize("values", [[1], (1,), [{"text": "a"}, {"text": "b"}], "text", 5], ids=repr)
+async def test_values_that_are_no_mapping_are_an_error(
+    database: Database, values: Any, outside: Outside
+) -> None:
+    for query in ("INSERT INTO notes (text) VALUES (:text)", notes.insert()):
+        with pytest.raises(ParameterError, match=r"mapping.*execute_many"):
+            await database.execute(query, values)
+        with pytest.raises(ParameterError, match="mapping"):
+            await database.execute_many(query, [{"text": "first"}, values])
+
+    assert outside.count(notes) == 0
 
 
 async def test_the_connection_is_usable_after_a_parameter_error(database: Database) -> None:

@@ -8,7 +8,6 @@ from typing import Any
 
 import pytest
 import sqlalchemy as sa
-from sqlalchemy.dialects import mysql, postgresql, sqlite
 
 from databases import Database
 from databases.interfaces import Record
@@ -156,42 +155,6 @@ async def test_rows_of_an_update_are_given(database: Database, outside: Outside)
 
     assert sorted(row["id"] for row in result.rows) == [1, 2]
     assert (result.rowcount, result.inserted_primary_key) == (2, None)
-
-
-@pytest.mark.filterwarnings("ignore:Duplicate entry")  # aiomysql hands on MySQL's own warnings
-async def test_an_insert_that_met_a_row_tells_no_key(
-    database: Database, driver: DriverCase
-) -> None:
-    await database.run(codes.insert().values(id=5, code="a"))
-    await database.run(codes.insert().values(id=6, code="b"))
-    values = {"code": "a"}
-    queries: dict[str, Any] = {
-        "postgresql": postgresql.insert(codes).values(values).on_conflict_do_nothing(),
-        "sqlite": sqlite.insert(codes).values(values).on_conflict_do_nothing(),
-        "mysql": mysql.insert(codes).prefix_with("IGNORE").values(values),
-    }
-
-    assert await database.run(queries[driver.dialect]) == Result(0, None, None, [])
-
-
-async def test_an_upsert_tells_no_key_that_it_cannot_know(
-    database: Database, driver: DriverCase
-) -> None:
-    await database.run(codes.insert().values(id=5, code="a"))
-    values = {"id": 9, "code": "a"}
-    queries: dict[str, Any] = {
-        "postgresql": postgresql.insert(codes)
-        .values(values)
-        .on_conflict_do_update(index_elements=["code"], set_={"code": "b"}),
-        "sqlite": sqlite.insert(codes)
-        .values(values)
-        .on_conflict_do_update(index_elements=["code"], set_={"code": "b"}),
-        "mysql": mysql.insert(codes).values(values).on_duplicate_key_update(code="b"),
-    }
-
-    result = await database.run(queries[driver.dialect])
-
-    assert result.inserted_primary_key is None
 
 
 async def test_ddl_gives_nothing(database: Database, outside: Outside) -> None:

@@ -331,7 +331,8 @@ class CommonConnection(Lease):
         return self._other_result(bound, outcome)
 
     def _inserted_key(self, bound: BoundStatement, outcome: Outcome) -> Any:
-        if bound.key is not None:
+        # Where nothing was inserted, there is no key either.
+        if bound.key is not None and outcome.row_count != 0:
             return bound.key
         return outcome.last_id or outcome.row_count
 

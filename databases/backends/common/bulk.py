@@ -65,11 +65,13 @@ def arguments_of(
     that are no expressions: *accepts* says so of each type that occurs.
     """
     keys = [source.key for source in sources if source.key is not None]
-    if not keys or set(map(len, rows)) != {width}:
+    if not keys:
         return None
     # Of one key alone, itemgetter gives no tuple.
     pick = itemgetter(*keys) if len(keys) > 1 else lambda row: (row[keys[0]],)
     try:
+        if set(map(len, rows)) != {width}:
+            return None
         found = list(map(pick, rows))
     except (KeyError, TypeError):
         return None

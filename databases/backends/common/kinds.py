@@ -6,7 +6,7 @@ import enum
 import re
 from functools import lru_cache
 
-__all__ = ["Kind", "is_session_neutral", "kind_of", "returns_rows"]
+__all__ = ["Kind", "is_empty", "is_session_neutral", "kind_of", "may_update", "returns_rows"]
 
 
 class Kind(enum.Enum):
@@ -33,6 +33,8 @@ _KINDS = {
     "merge": Kind.UPDATE,
 }
 _QUOTED = re.compile(r"'(?:[^']|'')*'|\"[^\"]*\"|--[^\n]*|/\*.*?\*/", re.DOTALL)
+_NOTHING = re.compile(r"(?:[\s;]|--[^\n]*(?:\n|\Z)|/\*.*?\*/)*", re.DOTALL)
+_DO_UPDATE = re.compile(r"\bdo\s+update\b", re.I)
 _RETURNING = re.compile(r"\breturning\b", re.I)
 _CHANGES = re.compile(r"\b(insert\s+into|update|delete\s+from|merge\s+into)\b", re.I)
 
@@ -54,6 +56,16 @@ def returns_rows(sql: str, kind: Kind) -> bool:
     if kind is Kind.SELECT:
         return True
     return _RETURNING.search(sql) is not None and bool(_RETURNING.search(_QUOTED.sub(" ", sql)))
+
+
+def may_update(sql: str) -> bool:
+    """Tell whether the text *sql* of an INSERT may change a row that it meets instead."""
+    return _DO_UPDATE.search(sql) is not None
+
+
+def is_empty(sql: str) -> bool:
+    """Tell whether the text *sql* holds no statement at all."""
+    return _NOTHING.fullmatch(sql) is not None
 
 
 # Words that may stand before a parenthesis, and functions that change nothing.

@@ -116,6 +116,8 @@ class Statements:
         """
         if query.__class__ is Query:
             query, values = query
+        if values.__class__ is not dict and values:
+            _check_mapping(values)
         if isinstance(query, str):
             bound = self._bind_string(query, values or _NO_VALUES)
         elif query.__class__ is BoundStatement:
@@ -158,6 +160,8 @@ class Statements:
                 yield bound[0], [each.args or () for each in bound]
 
     def _bind_row(self, query: Any, values: Values) -> BoundStatement:
+        if values.__class__ is not dict:
+            _check_mapping(values)
         if isinstance(query, str):
             return self._bind_string(query, values)
         return self._bind_core(query, values, many=True)
@@ -413,5 +417,9 @@ def _has_expression(values: Values) -> bool:
     )
 
 
-def _nothing(_values: Values) -> None:
-    return None
+def _check_mapping(values: Any) -> None:
+    if not hasattr(values, "keys"):
+        raise ParameterError(
+            f"cannot bind: the values are of type {type(values).__name__}; give one mapping of "
+            "names to values, and several rows to execute_many()"
+        )

@@ -3,14 +3,20 @@
 from __future__ import annotations
 
 import ssl
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from typing import Any
 
 from sqlalchemy.dialects.mysql.pymysql import MySQLDialect_pymysql
 from sqlalchemy.engine.interfaces import Dialect
 
 from databases.backends.common.cursors import CursorDriver, CursorStream, Peer, heeding
-from databases.backends.common.driver import Arguments, RawConnection, Stream, with_password
+from databases.backends.common.driver import (
+    Arguments,
+    RawConnection,
+    Stream,
+    Value,
+    with_password,
+)
 from databases.backends.common.tls import MAY_DECLINE
 from databases.backends.dialects.postgresql import read_isolation, refuse_unknown
 from databases.errors import ConfigurationError
@@ -47,6 +53,8 @@ class MySQLDriver(CursorDriver):
     """The driver's module of exception classes."""
     stream_cursor: Any
     """The driver's unbuffered cursor class."""
+    bulk_insert: Any
+    """The driver's pattern of an INSERT that it makes one of many rows: head, values, tail."""
 
     def arguments(
         self, url: DatabaseURL, given: Mapping[str, Any], database: str
@@ -69,6 +77,9 @@ class MySQLDriver(CursorDriver):
         arguments["connect_timeout"] = 60
         arguments.update(given)
         arguments.setdefault("charset", "utf8mb4")
+        if isinstance(arguments.get("password"), str):
+            # The drivers make Latin-1 of it; the servers know it in UTF-8.
+            arguments["password"] = arguments["password"].encode().decode("latin-1")
         return arguments
 
     async def opened(self, url: DatabaseURL, arguments: Mapping[str, Any]) -> RawConnection:
@@ -164,6 +175,19 @@ class MySQLDriver(CursorDriver):
     def lost_transaction(self, raw: RawConnection, error: BaseException) -> bool:
         """Say yes for a deadlock, which rolls the whole transaction back."""
         return bool(error.args) and error.args[0] == _DEADLOCK
+
+    async def execute_many(
+        self, raw: RawConnection, sql: str, rows: Sequence[Sequence[Value]]
+    ) -> None:
+        """Run *sql* once per row; an INSERT as one of many rows where the driver can."""
+        match = self.bulk_insert.match(sql)
+        if match is None or "%" not in (match[3] or ""):
+            await super().execute_many(raw, sql, rows)
+            return
+        # The drivers send what stands behind the values as it is, parameters and all.
+        async with raw.cursor() as cursor:
+            for row in rows:
+                await cursor.execute(sql, row)
 
     async def run(self, raw: RawConnection, sql: str) -> None:
         """Run a statement that has neither parameters nor rows."""

@@ -16,6 +16,7 @@ from sqlalchemy.engine.interfaces import Dialect
 
 from databases.backends.common.cursors import EMPTY, names_of
 from databases.backends.common.driver import Called, Fetched, Outcome, Row
+from databases.backends.common.kinds import Kind, kind_of, may_update, returns_rows
 from databases.backends.common.plans import Plan
 from databases.backends.dialects.postgresql import read_isolation, refuse_unknown
 from databases.errors import ConfigurationError
@@ -91,6 +92,8 @@ def fetch_first(connection: sqlite3.Connection, sql: str, args: Any) -> Fetched:
 
 def execute(connection: sqlite3.Connection, sql: str, args: Any, plan: Plan) -> Outcome:
     """Run *sql*, or every statement of a script, for its effect."""
+    if plan.kind is Kind.INSERT and may_update(sql):
+        _forget_last_id(connection)
     try:
         cursor = connection.execute(sql, args)
     except (sqlite3.ProgrammingError, sqlite3.Warning) as error:
@@ -108,13 +111,16 @@ def execute(connection: sqlite3.Connection, sql: str, args: Any, plan: Plan) -> 
     ):
         row, names = cursor.fetchone(), names_of(cursor)
         cursor.fetchall()  # RETURNING acts on every row
-    outcome = Outcome(row, names, cursor.rowcount, cursor.lastrowid)
+    # Without a new row it is the last one's, whichever table that went into.
+    outcome = Outcome(row, names, cursor.rowcount, cursor.lastrowid if cursor.rowcount else 0)
     cursor.close()
     return outcome
 
 
 def call(connection: sqlite3.Connection, sql: str, args: Any) -> Called:
     """Run *sql* and read everything that it answers."""
+    if may_update(sql):
+        _forget_last_id(connection)
     cursor = connection.execute(sql, args)
     if cursor.description is None:
         called = Called(None, (), cursor.rowcount, cursor.lastrowid)
@@ -127,15 +133,29 @@ def call(connection: sqlite3.Connection, sql: str, args: Any) -> Called:
 def execute_many(connection: sqlite3.Connection, sql: str, rows: Any) -> None:
     """Run *sql* once per row, all or none: outside a transaction in one of its own."""
     if connection.in_transaction:
-        connection.executemany(sql, rows).close()
+        _execute_each(connection, sql, rows)
         return
     connection.execute("BEGIN IMMEDIATE").close()
     try:
-        connection.executemany(sql, rows).close()
+        _execute_each(connection, sql, rows)
         connection.execute("COMMIT").close()
     except BaseException:
         roll_back(connection)
         raise
+
+
+def _execute_each(connection: sqlite3.Connection, sql: str, rows: Any) -> None:
+    if not returns_rows(sql, kind_of(sql)):
+        connection.executemany(sql, rows).close()
+        return
+    for row in rows:  # executemany() refuses what answers with rows
+        connection.execute(sql, row).fetchall()
+
+
+def _forget_last_id(connection: sqlite3.Connection) -> None:
+    """Let SQLite's last row id be 0, which is what it is told where an upsert updates."""
+    connection.execute("CREATE TEMP TABLE IF NOT EXISTS databases_last_id (id INTEGER PRIMARY KEY)")
+    connection.execute("REPLACE INTO temp.databases_last_id VALUES (0)")
 
 
 def run(connection: sqlite3.Connection, sql: str) -> None:
