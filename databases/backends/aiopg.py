@@ -20,7 +20,7 @@ from databases.backends.common.driver import (
     Value,
     with_password,
 )
-from databases.backends.common.kinds import Kind, kind_of
+from databases.backends.common.kinds import Kind, is_declarable
 from databases.backends.common.option_tables import AIOPG
 from databases.backends.common.plans import BoundStatement, Plan
 from databases.backends.common.pool_faces import AioPool
@@ -168,7 +168,7 @@ class AiopgDriver(CursorDriver):
 
     async def stream(self, raw: RawConnection, sql: str, args: Arguments) -> Stream:
         """Declare a cursor on the server; only queries can have one."""
-        if kind_of(sql) is Kind.SELECT:
+        if is_declarable(sql):
             stream = DeclaredStream(self, raw)
             await stream.declare(sql, args)
             return stream

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import asyncio
+import contextlib
 from collections.abc import Mapping, Sequence
 from typing import Any
 
@@ -127,7 +128,9 @@ class AsyncpgDriver:
 
     async def recover(self, raw: RawConnection) -> None:
         """Wait for the cancelled statement, as every next one does."""
-        await raw.execute("SELECT 1")
+        # In a transaction the server refuses, which is an answer as well.
+        with contextlib.suppress(asyncpg.InFailedSQLTransactionError):
+            await raw.execute("SELECT 1")
 
     async def cancel(self, raw: RawConnection) -> None:
         """Ask the server to stop the statement, as asyncpg does for a cancelled task."""
@@ -172,6 +175,8 @@ class AsyncpgDriver:
 
     async def call(self, raw: RawConnection, sql: str, args: Sequence[Value]) -> Called:
         """Run *sql* and tell everything about its result."""
+        if is_empty(sql):
+            return Called(None, ())  # asyncpg would stumble over the answer
         if not args and ";" in sql.rstrip().rstrip(";") and kind_of(sql) is not Kind.SELECT:
             await raw.execute(sql)  # a script, which cannot be prepared
             return Called(None, ())

@@ -29,7 +29,7 @@ from databases.backends.common.driver import (
     takes,
     with_password,
 )
-from databases.backends.common.kinds import Kind, kind_of
+from databases.backends.common.kinds import is_declarable
 from databases.backends.common.option_tables import PSYCOPG
 from databases.backends.common.plans import BoundStatement, Plan
 from databases.backends.common.pool_faces import AioPool
@@ -64,6 +64,7 @@ _HAS_PIPELINES: bool = psycopg.AsyncPipeline.is_supported()
 
 # libpq's numbers for an open connection and for one whose statement runs.
 _OK, _ACTIVE = 0, 1
+_INTERRUPTIONS = (asyncio.CancelledError, KeyboardInterrupt, GeneratorExit)
 _SOON = 0.05
 """Seconds until a look whether a cancelled task has left the connection."""
 
@@ -113,8 +114,11 @@ class PsycopgDriver(CursorDriver):
             asyncio.get_running_loop().call_later(_SOON, self.terminate, raw)
 
     def is_usable(self, raw: RawConnection) -> bool:
-        """Tell whether libpq has a connection that it does not know to be broken."""
-        return not (raw.closed or raw.broken)
+        """Tell whether libpq has a connection that it does not know to be broken.
+
+        One that psycopg could not lead out of its pipeline answers nothing else.
+        """
+        return not (raw.closed or raw.broken or _is_in_pipeline(raw))
 
     def in_transaction(self, raw: RawConnection) -> bool:
         """Ask libpq: active, in a transaction, or in a failed one."""
@@ -122,10 +126,8 @@ class PsycopgDriver(CursorDriver):
 
     def can_recover(self, raw: RawConnection) -> bool:
         """Psycopg can cancel on the server and read what it answers."""
-        return (
-            self.is_usable(raw)
-            and not _is_in_pipeline(raw)
-            and (raw.pgconn.transaction_status in (0, 2, 3) or raw.given_up is not None)
+        return self.is_usable(raw) and (
+            raw.pgconn.transaction_status in (0, 2, 3) or raw.given_up is not None
         )
 
     async def recover(self, raw: RawConnection) -> None:
@@ -199,13 +201,10 @@ class PsycopgDriver(CursorDriver):
                 raise
             # Leaving the pipeline in the middle failed: that is no news.
             raise _interruption(error) from None
-        finally:
-            if _is_in_pipeline(raw):
-                self.terminate(raw)  # psycopg could not leave it: nothing else would be answered
 
     async def stream(self, raw: RawConnection, sql: str, args: Arguments) -> Stream:
         """Declare a cursor on the server; only queries can have one."""
-        if kind_of(sql) is Kind.SELECT:
+        if is_declarable(sql):
             stream = DeclaredStream(self, raw)
             await stream.declare(sql, args)
             return stream
@@ -242,7 +241,7 @@ async def _wait(connection: weakref.ref[Any], gen: Any, *args: Any, **kwargs: An
         kwargs = _PATIENT | kwargs
     try:
         return await psycopg.waiting.wait_async(gen, raw.pgconn.socket, *args, **kwargs)
-    except (asyncio.CancelledError, KeyboardInterrupt):
+    except _INTERRUPTIONS:
         # Not the exception itself: it would keep alive what the task has left.
         raw.given_up = gen
         raise
@@ -279,7 +278,7 @@ def _names(raw: RawConnection, cursor: Any) -> tuple[str, ...]:
 def _interruption(error: BaseException) -> BaseException:
     """Return the cancellation that *error* came up after."""
     found = error.__context__
-    while found is not None and not isinstance(found, (asyncio.CancelledError, KeyboardInterrupt)):
+    while found is not None and not isinstance(found, _INTERRUPTIONS):
         found = found.__context__
     return asyncio.CancelledError() if found is None else found
 

@@ -17,7 +17,7 @@ from databases.backends.common.backend import (
     CommonTransaction,
     statements_of,
 )
-from databases.backends.common.cursors import CursorDriver, names_of
+from databases.backends.common.cursors import CursorDriver
 from databases.backends.common.driver import (
     Arguments,
     Called,
@@ -41,7 +41,7 @@ from databases.backends.common.pragmas import read_pragmas
 from databases.backends.common.rawsql import SQLITE
 from databases.backends.common.records import Record
 from databases.backends.dialects import sqlite as dialect
-from databases.backends.dialects.threads import Begun, Job, hop, start, stop
+from databases.backends.dialects.threads import Begun, Job, hop, start, stop, watched_hop
 from databases.importer import import_driver
 from databases.interfaces import TransactionBackend
 from databases.urls import DatabaseURL
@@ -54,6 +54,8 @@ ENOUGH = 10
 """Connections, each with a thread, beyond which tasks wait a moment for one of them."""
 KEPT = 5
 """Idle connections that are kept while connected."""
+INSIST_AFTER, INSISTENCES = 0.02, 50
+"""Seconds between interrupts of a statement that was given up, and how many."""
 _memory_names = itertools.count(1)
 
 
@@ -61,7 +63,6 @@ class SQLiteDriver(CursorDriver):
     """Whole functions on the connection's thread: one hop instead of three."""
 
     errors = sqlite3
-    bulk_is_atomic = True
 
     def accepts(self, name: str) -> bool:
         """Every argument of ``sqlite3.connect()`` is in the table."""
@@ -142,8 +143,18 @@ class SQLiteDriver(CursorDriver):
             raw._connection.interrupt()
 
     async def recover(self, raw: RawConnection) -> None:
-        """Wait until the thread has done what it was given."""
-        await hop(raw, bool)
+        """Wait until the thread has done what it was given, and insist that it stops.
+
+        Raises ``TimeoutError`` where it waits for the lock of another process.
+        """
+        done = hop(raw, bool)
+        for _ in range(INSISTENCES):
+            if (await asyncio.wait({done}, timeout=INSIST_AFTER))[0]:
+                break
+            self.interrupt(raw)  # the first time, the statement had perhaps not begun
+        else:
+            raise TimeoutError("cannot go on: SQLite waits for a lock")
+        await done
         _end_turn(raw)
 
     async def cancel(self, raw: RawConnection) -> None:
@@ -176,7 +187,9 @@ class SQLiteDriver(CursorDriver):
         else:
             await _begin_turn(raw)
         try:
-            outcome: Outcome = await hop(raw, dialect.execute, raw._conn, sql, args or (), plan)
+            outcome: Outcome = await watched_hop(
+                raw, dialect.execute, raw._conn, sql, args or (), plan
+            )
         finally:
             _end_turn(raw)
         return outcome
@@ -210,7 +223,7 @@ class SQLiteDriver(CursorDriver):
     async def stream(self, raw: RawConnection, sql: str, args: Arguments) -> Stream:
         """Leave the rows in SQLite's cursor."""
         raw.is_fresh = False
-        return _Stream(raw, await hop(raw, raw._conn.execute, sql, args or ()))
+        return dialect.RowStream(raw, await hop(raw, raw._conn.execute, sql, args or ()))
 
     async def begin(self, raw: RawConnection, options: Mapping[str, Any]) -> None:
         """Begin; *mode* tells when SQLite takes its locks."""
@@ -240,28 +253,6 @@ class SQLiteDriver(CursorDriver):
         """Roll back, unless SQLite has done so."""
         await hop(raw, dialect.roll_back, raw._conn)
         _end_turn(raw)
-
-
-class _Stream:
-    """Rows that SQLite finds as they are asked for."""
-
-    def __init__(self, raw: RawConnection, cursor: sqlite3.Cursor) -> None:
-        self._raw = raw
-        self._cursor = cursor
-        self.names: Sequence[str] = () if cursor.description is None else names_of(cursor)
-
-    async def fetch(self, size: int) -> Sequence[Sequence[Value]]:
-        """Return the next rows; none at the end, which closes the cursor."""
-        rows: Sequence[Sequence[Value]] = await hop(
-            self._raw, dialect.fetch_many, self._cursor, size
-        )
-        return rows
-
-    def abandon(self) -> bool:
-        """Let the thread close the cursor, which would keep its lock otherwise."""
-        if self._raw._running:
-            hop(self._raw, self._cursor.close)
-        return True
 
 
 async def _begin_turn(raw: RawConnection) -> None:

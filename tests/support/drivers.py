@@ -40,6 +40,7 @@ CAPABILITIES = {
     "sequences": "has sequences",
     "server": "is a server that many connections share",
     "session_name": "shows the name that a client gives its session",
+    "stops_statements": "keeps its connection when a statement is given up",
     "timezones": "keeps the time zone of a timestamp",
     "tls": "the server under test offers TLS",
     "transactional_ddl": "rolls back DDL",
@@ -86,6 +87,7 @@ _SQLITE = {
     "modes",
     "raw_insert_returns_key",
     "scripts",
+    "stops_statements",
     "transactional_ddl",
     "update_returning",
 }
@@ -137,6 +139,7 @@ DRIVERS = {
         "hosts",
         "insert_returns_key",
         "select_returns_value",
+        "stops_statements",
     ),
     "psycopg": _postgresql(
         "psycopg",
@@ -146,6 +149,7 @@ DRIVERS = {
         "hosts",
         "insert_returns_key",
         "select_returns_value",
+        "stops_statements",
     ),
     "aiopg": _postgresql("aiopg", "psycopg2:Error", "psycopg2:IntegrityError", "cursors"),
     "aiomysql": _mysql("aiomysql", "pymysql.err"),

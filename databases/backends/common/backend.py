@@ -254,7 +254,8 @@ class CommonConnection(Lease):
                     try:
                         rows = await stream.fetch(BATCH_SIZE)
                     except BaseException as error:
-                        self._note(error)
+                        if not stream.is_in_memory:
+                            self._note(error)
                         raise
                 if not rows:
                     break
@@ -355,6 +356,9 @@ class CommonConnection(Lease):
                 await driver.rollback(raw)
             else:
                 await driver.run(raw, "ROLLBACK TO SAVEPOINT databases_execute_many")
+            raise
+        except BaseException:  # before the next statement, if the connection has one
+            self._owe("ROLLBACK" if is_root else "ROLLBACK TO SAVEPOINT databases_execute_many")
             raise
         if is_root:
             await driver.commit(raw)

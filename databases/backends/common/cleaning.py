@@ -115,9 +115,10 @@ async def make_clean(driver: Driver, slot: Slot, options: PoolOptions) -> None:
 
 
 async def close(driver: Driver, raw: RawConnection, *, cancel: bool, patience: float) -> None:
-    """Close *raw*, well if that works within *patience* seconds, and in any case.
+    """Close *raw*, if that works within *patience* seconds.
 
-    With *cancel*, what runs on the server is stopped. Runs in a task of its own.
+    With *cancel*, what runs on the server is stopped. Runs in a task of its own,
+    whose end is to terminate *raw* in any case.
     """
     loop, task = asyncio.get_running_loop(), asyncio.current_task()
     assert task is not None
@@ -136,7 +137,6 @@ async def close(driver: Driver, raw: RawConnection, *, cancel: bool, patience: f
     finally:
         for limit in limits:
             limit.cancel()
-        driver.terminate(raw)
 
 
 def _started(work: Awaitable[Any]) -> asyncio.Task[Any]:

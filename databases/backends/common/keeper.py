@@ -125,6 +125,8 @@ class Keeper:
         closing = self._work.start(
             close(self._driver, slot.raw, cancel=cancel, patience=self.cleanup_timeout)
         )
+        # Not in the task: cancelled before its first step, it would do nothing at all.
+        closing.add_done_callback(lambda _: self._driver.terminate(slot.raw))
         self._balance()
         return closing
 

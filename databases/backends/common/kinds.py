@@ -6,7 +6,15 @@ import enum
 import re
 from functools import lru_cache
 
-__all__ = ["Kind", "is_empty", "is_session_neutral", "kind_of", "may_update", "returns_rows"]
+__all__ = [
+    "Kind",
+    "is_declarable",
+    "is_empty",
+    "is_session_neutral",
+    "kind_of",
+    "may_update",
+    "returns_rows",
+]
 
 
 class Kind(enum.Enum):
@@ -56,6 +64,15 @@ def returns_rows(sql: str, kind: Kind) -> bool:
     if kind is Kind.SELECT:
         return True
     return _RETURNING.search(sql) is not None and bool(_RETURNING.search(_QUOTED.sub(" ", sql)))
+
+
+def is_declarable(sql: str) -> bool:
+    """Tell whether PostgreSQL lets a cursor be declared for the text *sql*: it only reads."""
+    match = _LEADING.match(sql)
+    word = match[1].lower() if match else ""
+    if word == "with":
+        return _CHANGES.search(_QUOTED.sub(" ", sql)) is None
+    return word in ("select", "values", "table")
 
 
 def may_update(sql: str) -> bool:

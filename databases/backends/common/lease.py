@@ -135,9 +135,21 @@ class Lease(ConnectionBackend):
                     lender.take_back(slot)
 
     async def spool(self) -> None:
-        """Read what is left of an open stream into memory, to free the connection."""
-        if self._stream is not None:
+        """Read what is left of an open stream into memory, to free the connection.
+
+        An error of the stream is its loop's to know, and no other statement's.
+        """
+        if self._stream is None:
+            return
+        try:
             await self._stream.spool()
+        except Exception as error:
+            if self._stream is not None:
+                raise
+            self._note(error)
+        except BaseException as error:
+            self._note(error)
+            raise
 
     # Trouble: what a failed or cancelled statement leaves behind
 
@@ -201,19 +213,26 @@ class Lease(ConnectionBackend):
                 if self._depth and not self.driver.in_transaction(slot.raw):
                     self._lose("the server ended it when a statement was interrupted")
                     return await self._settle()
-            await self.spool()
-            while self._owed:
-                if self._owed[0] != "ROLLBACK":
-                    await self.driver.run(slot.raw, self._owed[0])
-                elif self.driver.in_transaction(slot.raw):
-                    await self.driver.rollback(slot.raw)
-                self._owed.pop(0)
+            if self._stream is not None:
+                await self.spool()
+                if self._slot is not slot or slot.in_doubt:
+                    return await self._settle()  # the stream broke its connection
+            await self._pay(slot.raw)
         except BaseException as error:
             if self._slot is not None:
                 self._lose(f"its connection failed ({type(error).__name__})")
             raise
         slot.in_doubt = self._is_troubled = False
         return self._connection
+
+    async def _pay(self, raw: RawConnection) -> None:
+        """Undo what was left to be undone before the next statement."""
+        while self._owed:
+            if self._owed[0] != "ROLLBACK":
+                await self.driver.run(raw, self._owed[0])
+            elif self.driver.in_transaction(raw):
+                await self.driver.rollback(raw)
+            self._owed.pop(0)
 
     # Statements of SQLAlchemy's synchronous side
 

@@ -80,6 +80,9 @@ class Pool(Keeper):
         try:
             for _ in range(self._options.min_size):
                 self._file(await self._opened())
+        except GeneratorExit:  # nothing may be waited for
+            self.shut_down_now()
+            raise
         except BaseException:
             self._is_closing = True
             for slot in list(self._slots):
@@ -99,7 +102,7 @@ class Pool(Keeper):
         if not self._driver.is_usable(slot.raw) or (self._ages and self._has_expired(slot, now)):
             return None
         idle_for = now - slot.since
-        if idle_for > self._peek_after and (
+        if (idle_for > self._peek_after or slot.is_unheard) and (
             slot.news(0) or (self._pings and idle_for > self._ping_after)
         ):
             return None
@@ -136,6 +139,7 @@ class Pool(Keeper):
             slot.leak_alarm.cancel()
         driver, raw = self._driver, slot.raw
         now = time.monotonic()
+        slot.is_unheard = now - slot.since > PEEK_AFTER
         if (
             self._is_closing
             or not driver.is_usable(raw)
@@ -242,7 +246,7 @@ class Pool(Keeper):
         task = self._work.start(self._open())
         try:
             slot: Slot = await asyncio.shield(task)
-        except asyncio.CancelledError:
+        except (asyncio.CancelledError, GeneratorExit, KeyboardInterrupt):
             self._work.cancel(task)
             raise
         return slot

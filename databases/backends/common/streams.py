@@ -25,6 +25,7 @@ class OpenStream:
         self._raw = raw
         self._stream: Stream | None = None
         self._buffer: list[Any] | None = None
+        self._error: BaseException | None = None
         self._owns_transaction = False
         self._is_closed = False
         self.names: Any = ()
@@ -49,6 +50,8 @@ class OpenStream:
         """Return the next rows, none at the end."""
         if self._buffer is not None:
             first, self._buffer = self._buffer[:size], self._buffer[size:]
+            if not first and self._error is not None:
+                raise self._error
             return first
         stream = self._stream
         if stream is None or self._connection._connection is not self._raw:
@@ -68,21 +71,44 @@ class OpenStream:
         self._detach()
 
     async def spool(self) -> None:
-        """Read the rest into memory."""
+        """Read the rest into memory.
+
+        What comes in between is the loop's to know, after the rows before it;
+        it is raised here as well.
+        """
         stream = self._stream
         if stream is None:
             return
         rest: list[Any] = []
-        while rows := await stream.fetch(10 * BATCH_SIZE):
+        try:
+            while rows := await stream.fetch(10 * BATCH_SIZE):
+                if self._stream is not stream:
+                    return  # closed meanwhile, by whoever left its loop
+                if not self._is_closed:
+                    rest.extend(rows)
             if self._stream is not stream:
-                return  # closed meanwhile, by whoever left its loop
-            if not self._is_closed:
-                rest.extend(rows)
-        if self._stream is not stream:
-            return
-        self.names = stream.names
-        self._buffer = rest
-        await self.finish()
+                return
+            self.names = stream.names
+            self._buffer = rest
+            await self.finish()
+        except BaseException as error:
+            if self._stream is stream or self._buffer is rest:
+                self._break(error, rest, stream.names)
+            raise
+
+    def _break(self, error: BaseException, rows: list[Any], names: Any) -> None:
+        if not isinstance(error, Exception):
+            error = ConnectionStateError(
+                "cannot read on: a query in the loop was given up while the rows that were left "
+                "were read into memory for it; query again"
+            )
+        self._error, self._buffer = error, rows
+        self.names = self.names or names
+        if self._owns_transaction and self._connection._slot is not None:
+            self._connection._owe("ROLLBACK")
+        self._owns_transaction = False
+        self._stream = None
+        self._detach()
 
     def abandon(self) -> bool:
         """Give the rest up; tell whether the connection can go on as it is."""
@@ -96,7 +122,7 @@ class OpenStream:
         slot = connection._slot
         self._is_closed = True
         if self._stream is None or slot is None or slot.raw is not self._raw:
-            if self._owns_transaction and slot is not None:
+            if self._owns_transaction and slot is not None and slot.raw is self._raw:
                 connection._owe("ROLLBACK")
             self._detach()
         elif self._owns_transaction:

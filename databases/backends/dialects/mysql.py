@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import ssl
+import traceback
 from collections.abc import Mapping, Sequence
 from typing import Any
 
@@ -19,7 +20,7 @@ from databases.backends.common.driver import (
 )
 from databases.backends.common.tls import MAY_DECLINE
 from databases.backends.dialects.postgresql import read_isolation, refuse_unknown
-from databases.errors import ConfigurationError
+from databases.limits import limited
 from databases.urls import DatabaseURL
 
 __all__ = ["MySQLDriver", "make_dialect"]
@@ -28,6 +29,10 @@ __all__ = ["MySQLDriver", "make_dialect"]
 _DEADLOCK = 1213
 # The connection is gone or the server is going: 2006 and 2013 are the client's.
 _CONNECTION_ERRORS = frozenset((0, 1053, 1927, 2003, 2006, 2013, 2014, 2027, 2055, 4031))
+
+
+CONNECT_TIMEOUT = 60.0
+"""Seconds that a server has to let a client in, where no option says otherwise."""
 
 
 class MySQLDialect(MySQLDialect_pymysql):
@@ -74,7 +79,7 @@ class MySQLDriver(CursorDriver):
             arguments["password"] = url.password
         if url.database:
             arguments[database] = url.database
-        arguments["connect_timeout"] = 60
+        arguments["connect_timeout"] = CONNECT_TIMEOUT
         arguments.update(given)
         arguments.setdefault("charset", "utf8mb4")
         if isinstance(arguments.get("password"), str):
@@ -107,15 +112,22 @@ class MySQLDriver(CursorDriver):
 
     async def _heeded(self, url: DatabaseURL, arguments: Mapping[str, Any]) -> RawConnection:
         opened: list[RawConnection] = []
+        seconds = arguments.get("connect_timeout", CONNECT_TIMEOUT)
 
         async def open_connection() -> None:
             opened.append(await self.open(url, arguments))
 
         try:
-            await heeding(open_connection())
-        except BaseException:
+            # The drivers limit the way to the server, but not how long it keeps silent.
+            async with limited(seconds):
+                await heeding(open_connection())
+        except BaseException as error:
             for raw in opened:
                 self.terminate(raw)
+            if isinstance(error, TimeoutError):
+                raise self.errors.OperationalError(
+                    2003, f"cannot connect: the server has not answered within {seconds:g} s"
+                ) from error
             raise
         return opened[0]
 
@@ -168,7 +180,7 @@ class MySQLDriver(CursorDriver):
     def is_clean(self, error: BaseException) -> bool:
         """Trust the server's own errors: they leave the connection in step."""
         if not isinstance(error, self.errors.MySQLError):
-            return isinstance(error, (TypeError, ValueError, ConfigurationError))
+            return isinstance(error, (TypeError, ValueError)) and not _came_while_reading(error)
         number = error.args[0] if error.args else 0
         return isinstance(number, int) and number not in _CONNECTION_ERRORS
 
@@ -218,6 +230,15 @@ class MySQLDriver(CursorDriver):
             cursor = await cursor
         await cursor.execute(sql, args)
         return CursorStream(cursor, goes_on=False)
+
+
+def _came_while_reading(error: BaseException) -> bool:
+    """Tell whether *error* kept a driver from reading the whole answer."""
+    for frame, _ in traceback.walk_tb(error.__traceback__):
+        # Compiled code has the names of module and class in front.
+        if frame.f_code.co_name.rpartition(".")[2].startswith("_read_"):
+            return True
+    return False
 
 
 def _is_encrypted(raw: RawConnection) -> bool:

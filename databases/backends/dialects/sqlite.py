@@ -8,20 +8,22 @@ from __future__ import annotations
 import asyncio
 import sqlite3
 from collections import deque
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping, Sequence
 from typing import Any
 
 from sqlalchemy.dialects.sqlite.pysqlite import SQLiteDialect_pysqlite
 from sqlalchemy.engine.interfaces import Dialect
 
 from databases.backends.common.cursors import EMPTY, names_of
-from databases.backends.common.driver import Called, Fetched, Outcome, Row
+from databases.backends.common.driver import Called, Fetched, Outcome, RawConnection, Row, Value
 from databases.backends.common.kinds import Kind, kind_of, may_update, returns_rows
 from databases.backends.common.plans import Plan
 from databases.backends.dialects.postgresql import read_isolation, refuse_unknown
+from databases.backends.dialects.threads import hop
 from databases.errors import ConfigurationError
 
 __all__ = [
+    "RowStream",
     "WritingTurn",
     "begin_statement",
     "call",
@@ -35,6 +37,7 @@ __all__ = [
     "run",
 ]
 
+_WRITES = (Kind.INSERT, Kind.UPDATE)
 _MODES = ("deferred", "immediate", "exclusive")
 
 
@@ -90,17 +93,50 @@ def fetch_first(connection: sqlite3.Connection, sql: str, args: Any) -> Fetched:
     return found
 
 
-def execute(connection: sqlite3.Connection, sql: str, args: Any, plan: Plan) -> Outcome:
+def execute(
+    is_given_up: Callable[[], bool],
+    connection: sqlite3.Connection,
+    sql: str,
+    args: Any,
+    plan: Plan,
+) -> Outcome:
     """Run *sql*, or every statement of a script, for its effect."""
     if plan.kind is Kind.INSERT and may_update(sql):
         _forget_last_id(connection)
     try:
-        cursor = connection.execute(sql, args)
+        if plan.kind in _WRITES and not connection.in_transaction:
+            return _write(is_given_up, connection, sql, args, plan)
+        return _outcome(connection.execute(sql, args), sql, plan)
     except (sqlite3.ProgrammingError, sqlite3.Warning) as error:
         if args or "one statement" not in str(error):
             raise
-        for statement in _statements(sql):
-            cursor = connection.execute(statement)
+    for statement in _statements(sql):
+        cursor = connection.execute(statement)
+    return _outcome(cursor, sql, plan)
+
+
+def _write(
+    is_given_up: Callable[[], bool],
+    connection: sqlite3.Connection,
+    sql: str,
+    args: Any,
+    plan: Plan,
+) -> Outcome:
+    """Run *sql* and commit it, unless its caller is gone when another process's lock is."""
+    # While SQLite waits for a lock, nothing can interrupt it.
+    connection.execute("BEGIN")
+    try:
+        outcome = _outcome(connection.execute(sql, args), sql, plan)
+        if is_given_up():
+            raise sqlite3.OperationalError("interrupted")
+        connection.execute("COMMIT")
+    except BaseException:
+        roll_back(connection)
+        raise
+    return outcome
+
+
+def _outcome(cursor: sqlite3.Cursor, sql: str, plan: Plan) -> Outcome:
     row: Row | None = None
     names: tuple[str, ...] = ()
     # Of a SELECT, the row count alone is told.
@@ -131,20 +167,7 @@ def call(connection: sqlite3.Connection, sql: str, args: Any) -> Called:
 
 
 def execute_many(connection: sqlite3.Connection, sql: str, rows: Any) -> None:
-    """Run *sql* once per row, all or none: outside a transaction in one of its own."""
-    if connection.in_transaction:
-        _execute_each(connection, sql, rows)
-        return
-    connection.execute("BEGIN IMMEDIATE").close()
-    try:
-        _execute_each(connection, sql, rows)
-        connection.execute("COMMIT").close()
-    except BaseException:
-        roll_back(connection)
-        raise
-
-
-def _execute_each(connection: sqlite3.Connection, sql: str, rows: Any) -> None:
+    """Run *sql* once per row."""
     if not returns_rows(sql, kind_of(sql)):
         connection.executemany(sql, rows).close()
         return
@@ -178,6 +201,26 @@ def _statements(script: str) -> list[str]:
             statements.append(script[start:end])
             start = end
     return [*statements, script[start:]] if script[start:].strip() else statements
+
+
+class RowStream:
+    """Rows that SQLite finds as they are asked for."""
+
+    def __init__(self, raw: RawConnection, cursor: sqlite3.Cursor) -> None:
+        self._raw = raw
+        self._cursor = cursor
+        self.names: Sequence[str] = () if cursor.description is None else names_of(cursor)
+
+    async def fetch(self, size: int) -> Sequence[Sequence[Value]]:
+        """Return the next rows; none at the end, which closes the cursor."""
+        rows: Sequence[Sequence[Value]] = await hop(self._raw, fetch_many, self._cursor, size)
+        return rows
+
+    def abandon(self) -> bool:
+        """Let the thread close the cursor, which would keep its lock otherwise."""
+        if self._raw._running:
+            hop(self._raw, self._cursor.close)
+        return True
 
 
 class WritingTurn:

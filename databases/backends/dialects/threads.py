@@ -24,7 +24,7 @@ from typing import Any
 from databases.backends.common.driver import RawConnection
 from databases.importer import import_driver
 
-__all__ = ["Begun", "Job", "hop", "start", "stop"]
+__all__ = ["Begun", "Job", "hop", "start", "stop", "watched_hop"]
 
 _core: Any = import_driver("aiosqlite").core
 _STOP: Any = _core._STOP_RUNNING_SENTINEL
@@ -40,7 +40,13 @@ class Inbox:
         self._waits = False
 
     def __del__(self) -> None:
-        os.close(self._fd)
+        self.close()
+
+    def close(self) -> None:
+        """Let the descriptor go; nobody waits any more."""
+        fd, self._fd = self._fd, -1
+        if fd >= 0:
+            os.close(fd)
 
     def put_nowait(self, item: Any) -> None:
         """Give the thread *item*; from any thread."""
@@ -108,7 +114,7 @@ def _mailbox_of(loop: asyncio.AbstractEventLoop) -> Mailbox | None:
 class Job:
     """Something for the thread to do, and who waits for it, perhaps gone with its loop."""
 
-    __slots__ = ("_args", "_function", "_future", "_mailbox")
+    __slots__ = ("_args", "_function", "_future", "_is_due", "_mailbox")
 
     def __init__(
         self,
@@ -116,7 +122,11 @@ class Job:
         args: Sequence[Any] = (),
         future: asyncio.Future[Any] | None = None,
         mailbox: Mailbox | None = None,
+        *,
+        is_due: bool = False,
     ) -> None:
+        self._is_due = is_due
+        """Whether it is to be done even if nobody waits for it any more."""
         self._function = function
         self._args = args
         self._future = future
@@ -124,6 +134,9 @@ class Job:
 
     def run(self) -> Any:
         """Do it and tell the result, which is returned too; on the thread."""
+        future = self._future
+        if future is not None and not self._is_due and future.cancelled():
+            return None
         try:
             value = self._function(*self._args)
         except BaseException as error:  # noqa: BLE001  # whoever waits gets it
@@ -175,9 +188,11 @@ def _work(inbox: Inbox | SimpleQueue[Any]) -> None:
         # What a program does with the connection itself comes as aiosqlite puts it.
         job = item if item.__class__ is Job else Job(item[1], (), item[0])
         if job.run() is _STOP:
-            return
+            break
         # Or else its rows would stay until there is something else to do.
         del item, job
+    if isinstance(inbox, Inbox):
+        inbox.close()
 
 
 def start(raw: RawConnection) -> None:
@@ -193,22 +208,43 @@ def start(raw: RawConnection) -> None:
 
 
 def hop(raw: RawConnection, function: Callable[..., Any], *args: Any) -> asyncio.Future[Any]:
-    """Run *function* on the connection's thread; await what is returned."""
+    """Run *function* on the connection's thread; await what is returned.
+
+    It is not begun when the caller has given up before.
+    """
+    future: asyncio.Future[Any] = asyncio.get_running_loop().create_future()
+    _send(raw, future, function, args)
+    return future
+
+
+def watched_hop(
+    raw: RawConnection, function: Callable[..., Any], *args: Any
+) -> asyncio.Future[Any]:
+    """Run *function* as `hop` does; its first argument tells whether the caller has given up."""
+    future: asyncio.Future[Any] = asyncio.get_running_loop().create_future()
+    _send(raw, future, function, (future.cancelled, *args))
+    return future
+
+
+def _send(
+    raw: RawConnection,
+    future: asyncio.Future[Any],
+    function: Callable[..., Any],
+    args: tuple[Any, ...],
+) -> None:
     if not raw._running:
         raise ValueError("Connection closed")
-    loop = asyncio.get_running_loop()
-    future: asyncio.Future[Any] = loop.create_future()
     home = getattr(raw, "home", None)
     if home is None:
         # From a pool that a program made itself: the thread is aiosqlite's.
         raw._tx.put_nowait((future, functools.partial(function, *args)))
-        return future
+        return
     begun: Begun | None = raw.begun
     if begun is not None:
         raw.begun = None
         function, args = begun.then, (function, *args)
-    raw._tx.put_nowait(Job(function, args, future, home[1] if home[0] is loop else None))
-    return future
+    mailbox = home[1] if home[0] is future.get_loop() else None
+    raw._tx.put_nowait(Job(function, args, future, mailbox))
 
 
 def stop(
@@ -235,7 +271,7 @@ def stop(
         return _STOP
 
     if hasattr(raw, "home"):
-        raw._tx.put_nowait(Job(close, (), closed))
+        raw._tx.put_nowait(Job(close, (), closed, is_due=True))
         return
     raw._tx.put_nowait((closed or asyncio.get_running_loop().create_future(), close))
     if hasattr(raw, "_stop_running"):  # aiosqlite before 0.22
