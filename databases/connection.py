@@ -27,7 +27,7 @@ from databases.backends.common.backend import CommonConnection
 from databases.backends.common.bulk import chunks_of
 from databases.backends.common.outcomes import run_by_verbs
 from databases.backends.common.statements import Query, as_clause
-from databases.errors import ConnectionStateError
+from databases.errors import ConnectionStateError, TransactionStateError
 from databases.events import logger
 from databases.hooks import settle, start_hooks
 from databases.interfaces import ConnectionBackend, DatabaseBackend, Record
@@ -66,13 +66,13 @@ class Connection(Queries):
         # The backend's connection: read, and its acquire() patched, by programs.
         self._connection: ConnectionBackend = backend.connection()
         self._entering = Turn()
-        self._query_turn = Turn()
         self._is_acquired = False
         self._loop: asyncio.AbstractEventLoop | None = None
         self._leaving: set[asyncio.Future[None]] = set()
         self._connection_counter = 0
         self._acquired_at: float | None = None  # known while somebody listens
         self._stack = Stack()
+        self._query_turn = Turn(self._stack.check_mine)
 
     async def __aenter__(self) -> Self:
         if self._is_acquired:
@@ -136,7 +136,12 @@ class Connection(Queries):
         listeners = self._database._listeners
         if listeners is not None:
             run = partial(listeners.query, self, run)
-        if timeout is None and self._is_acquired and self._query_turn.take_now():
+        if (
+            timeout is None
+            and self._is_acquired
+            and not self._stack.cut_off
+            and self._query_turn.take_now()
+        ):
             self._connection_counter += 1
             try:
                 return await run(query, *args)
@@ -268,20 +273,24 @@ class Connection(Queries):
     async def _begin(self, recipe: Transaction) -> Run:
         run = Run(self, recipe, self._connection.transaction())
         stack = self._stack
+        stack.check_mine()
         await stack.push(run)
         is_root = stack.runs[0] is run
         try:
-            if not self._query_turn.take_now():
-                await self._query_turn.take()
-            try:
-                begin = run.backend.start(is_root, recipe._extra_options)
+            if not is_root:
+                stack.check_options(run)
+            async with self._query_turn:
+                if run not in stack.runs:
+                    raise TransactionStateError(
+                        "cannot begin: the transaction around it has ended; "
+                        "wait for what runs inside before leaving a transaction"
+                    )
+                begin = run.backend.start(is_root, run.options)
                 listeners = self._database._listeners
                 if listeners is not None:
                     depth = stack.depth_of(run)
                     begin = listeners.transaction(self, "begin", depth, begin)
                 await begin
-            finally:
-                self._query_turn.give()
         except BaseException:
             stack.pop(run)
             raise
@@ -290,14 +299,17 @@ class Connection(Queries):
         return run
 
     async def _end(self, run: Run, *, commit: bool) -> None:
-        inner = self._stack.inside(run)
+        inner: list[Run] = []
         is_kept = False
         try:
             if not self._query_turn.take_now():
                 await self._query_turn.take()
             try:
+                self._stack.check_open(run, "commit" if commit else "roll back")
+                inner = self._stack.inside(run)
                 for each in reversed(inner):
-                    await self._ending(each, commit=False)
+                    if each.state is RunState.OPEN:  # or else it waits for the turn to begin
+                        await self._ending(each, commit=False)
                 await self._ending(run, commit=commit)
                 is_kept = commit
             finally:
@@ -334,7 +346,8 @@ class Connection(Queries):
 
     def _forsake(self, run: Run) -> None:
         """Roll *run* back because nobody can end it any more; called by the collector."""
-        if run.state is not RunState.OPEN or self._loop is None or self._loop.is_closed():
+        is_over = run.state is not RunState.OPEN and run not in self._stack.cut_off
+        if is_over or self._loop is None or self._loop.is_closed():
             return
         logger.warning(
             "a transaction was begun and forgotten, and is rolled back; "
@@ -350,6 +363,7 @@ class Connection(Queries):
             self._loop.call_soon_threadsafe(self._start_leaving, run)
 
     async def _leave_forsaken(self, run: Run) -> None:
+        self._stack.leave(run)
         await self._abandon(run)
         await self.__aexit__()
         start_hooks(run)

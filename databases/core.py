@@ -15,7 +15,7 @@ from collections.abc import (
     MutableMapping,
     Sequence,
 )
-from contextlib import aclosing, contextmanager
+from contextlib import aclosing, contextmanager, suppress
 from functools import partial
 from types import TracebackType
 from typing import Any, ClassVar
@@ -146,6 +146,9 @@ class Database(Queries, Hooking, Inspecting):
                 if self._force_rollback:
                     try:
                         await self._begin_global()
+                    except GeneratorExit:
+                        self._close_at_once()
+                        raise
                     except BaseException:
                         await self._close()
                         raise
@@ -179,13 +182,21 @@ class Database(Queries, Hooking, Inspecting):
             return
         await self._finish_hooks(timeout)
         transaction, self._global_transaction = self._global_transaction, None
-        connection, self._global_connection = self._global_connection, None
         self.is_connected = False
         try:
-            if transaction is not None and connection is not None:
-                await transaction.__aexit__()
-        finally:
+            try:
+                if transaction is not None:
+                    await transaction.__aexit__()
+            except GeneratorExit:
+                self._close_at_once()
+                raise
+            except BaseException:
+                await self._close(timeout)
+                raise
             await self._close(timeout)
+        finally:
+            # Not before: what other tasks do meanwhile must not go around it, and be kept.
+            self._global_connection = None
         logger.info(
             "Disconnected from database %s", self.url.obscure_password, extra=DISCONNECT_EXTRA
         )
@@ -197,6 +208,13 @@ class Database(Queries, Hooking, Inspecting):
             await self._backend.disconnect()
         else:
             await self._backend.disconnect(timeout)  # type: ignore[call-arg]  # ours takes it
+
+    def _close_at_once(self) -> None:
+        """Close the pool where nothing may be waited for."""
+        closing = self._close()
+        with suppress(StopIteration):
+            closing.send(None)
+        closing.close()
 
     def __del__(self) -> None:
         if self.__dict__.get("is_connected") and self._forks == forks.count:

@@ -5,7 +5,7 @@ from __future__ import annotations
 import asyncio
 from collections import deque
 
-from databases.errors import TransactionStateError
+from databases.errors import ConfigurationError, NotConnectedError, TransactionStateError
 from databases.transactions import Run, RunState, Transaction, ancestors, current_task
 
 __all__ = ["Stack"]
@@ -19,6 +19,8 @@ class Stack:
 
     def __init__(self) -> None:
         self.runs: list[Run] = []
+        self.cut_off: set[Run] = set()
+        """What was ended by the transaction around it, or by the database, until its task knows."""
         self._waiting: deque[tuple[asyncio.Future[None], Run, frozenset[int]]] = deque()
 
     @property
@@ -41,6 +43,50 @@ class Stack:
             raise TransactionStateError(
                 f"cannot {verb}: the transaction has ended already; start another one"
             )
+
+    def leave(self, run: Run) -> None:
+        """Note that the task of *run* knows that it has ended; force_rollback's has many."""
+        if not run.is_shared:
+            self.cut_off.discard(run)
+
+    def check_mine(self) -> None:
+        """Raise if this task's statements belong to a transaction that was cut off.
+
+        They would be committed one by one, each on its own.
+        """
+        if not self.cut_off:
+            return
+        task, inherited = current_task(), ancestors()
+        for run in self.cut_off:
+            if run.is_shared:
+                raise NotConnectedError(
+                    "DatabaseBackend is not running: the database was disconnected; connect() first"
+                )
+            if id(run.backend) in inherited or (run.task is not None and run.task() is task):
+                raise TransactionStateError(
+                    "cannot run a query: its transaction was ended by the one around it; "
+                    "wait for what runs inside before leaving a transaction"
+                )
+
+    def check_options(self, run: Run) -> None:
+        """Raise `ConfigurationError` for options that *run*, inside another one, cannot have.
+
+        It may ask for what the outermost has: a decorated function may call itself.
+        """
+        strengths = getattr(run.backend, "strengths", None)
+        if not run.options or strengths is None:
+            return
+        asked = strengths(run.options)
+        outermost = next(each for each in self.runs if not each.is_shared)
+        if outermost is run:
+            return  # force_rollback has begun already, for a test, and without options
+        given = strengths(outermost.options)
+        for name, option in run.options.items():
+            if asked.get(name, 0) > given.get(name, 0):
+                raise ConfigurationError(
+                    f"cannot begin a transaction with {name}={option!r} inside another one: "
+                    "a savepoint has none of its own; give it to the outermost transaction"
+                )
 
     def around_me(self) -> Run | None:
         """Return the innermost transaction that what this task does now is part of."""
@@ -69,12 +115,14 @@ class Stack:
 
     def pop(self, run: Run) -> None:
         """Take *run* and what is inside it off; let the next one begin."""
-        run.state = RunState.ENDED
         if run in self.runs:
             index = self.runs.index(run)
             for inner in self.runs[index:]:
+                if inner.is_shared or (inner is not run and inner.state is RunState.OPEN):
+                    self.cut_off.add(inner)
                 inner.state = RunState.ENDED
             del self.runs[index:]
+        run.state = RunState.ENDED
         for entry in list(self._waiting):
             turn, waiting, inherited = entry
             if turn.done():

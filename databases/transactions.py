@@ -50,6 +50,7 @@ class Run:
         "hooks",
         "is_shared",
         "limit",
+        "options",
         "recipe",
         "state",
         "task",
@@ -62,6 +63,7 @@ class Run:
         # Weak: a recipe that nobody holds can end nothing; see Transaction.__del__.
         self.recipe = weakref.ref(recipe)
         self.backend = backend
+        self.options = recipe._extra_options
         self.state = RunState.STARTING
         self.limit: AsyncExitStack | None = None
         self.is_shared = False
@@ -249,6 +251,8 @@ class Transaction:
 
     async def _end(self, run: Run, *, commit: bool, with_inner: bool = False) -> None:
         connection = run.connection
+        if run in connection._stack.cut_off:
+            await self._abandon(run)
         connection._stack.check_open(run, "commit" if commit else "roll back")
         inner = connection._stack.inside(run)
         if inner and not with_inner:
@@ -259,6 +263,7 @@ class Transaction:
         try:
             await connection._end(run, commit=commit and not inner)
         finally:
+            connection._stack.leave(run)
             self._forget(run)
             await connection.__aexit__()
         if inner and commit:
@@ -273,6 +278,7 @@ class Transaction:
         try:
             await connection._abandon(run)
         finally:
+            connection._stack.leave(run)
             self._forget(run)
             await connection.__aexit__()
 

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import asyncio
 from collections import deque
+from collections.abc import Callable
 
 __all__ = ["Turn"]
 
@@ -11,9 +12,11 @@ __all__ = ["Turn"]
 class Turn:
     """What one task at a time may have; an asynchronous context manager, too."""
 
-    __slots__ = ("_is_taken", "_waiters")
+    __slots__ = ("_check", "_is_taken", "_waiters")
 
-    def __init__(self) -> None:
+    def __init__(self, check: Callable[[], None] | None = None) -> None:
+        self._check = check
+        """Says, by raising, that whoever has just got the turn may not use it."""
         self._is_taken = False
         self._waiters: deque[asyncio.Future[None]] | None = None
 
@@ -52,6 +55,12 @@ class Turn:
     async def __aenter__(self) -> None:
         if not self.take_now():
             await self.take()
+        if self._check is not None:
+            try:
+                self._check()
+            except BaseException:
+                self.give()
+                raise
 
     async def __aexit__(self, *exception: object) -> None:
         self.give()

@@ -33,10 +33,12 @@ from databases.backends.dialects.postgresql import (
     check_commit,
     libpq_arguments,
     make_dialect,
+    strengths,
 )
 from databases.backends.dialects.sockets import AttentiveConnection, executed
 from databases.importer import import_driver
 from databases.interfaces import TransactionBackend
+from databases.limits import limited
 from databases.urls import DatabaseURL
 
 __all__ = ["AiopgBackend", "AiopgConnection", "AiopgTransaction", "Record"]
@@ -71,10 +73,17 @@ class AiopgDriver(CursorDriver):
     async def _opened(self, url: DatabaseURL, arguments: Mapping[str, Any]) -> RawConnection:
         given = {"timeout": 60.0, **libpq_arguments(url), **await with_password(arguments)}
         raw = AttentiveConnection(given.pop("dsn", None) or "", given.pop("timeout"), **given)
+        # libpq itself has no eye on the time where it does not wait.
+        seconds = int(given.get("connect_timeout") or 0) or None
         try:
-            return await heeding(raw)
-        except BaseException:
+            async with limited(seconds):
+                return await heeding(raw)
+        except BaseException as error:
             self.terminate(raw)
+            if seconds and isinstance(error, TimeoutError):
+                raise psycopg2.OperationalError(
+                    f"cannot connect: the server has not answered within {seconds} s"
+                ) from error
             raise
 
     async def close(self, raw: RawConnection) -> None:
@@ -173,6 +182,10 @@ class AiopgDriver(CursorDriver):
             await stream.declare(sql, args)
             return stream
         return _Spooled(await executed(raw, sql, args))
+
+    def strengths(self, options: Mapping[str, Any]) -> Mapping[str, int]:
+        """Return how much a transaction with *options* has of each."""
+        return strengths(options)
 
     async def begin(self, raw: RawConnection, options: Mapping[str, Any]) -> None:
         """Begin."""

@@ -27,7 +27,12 @@ from databases.backends.common.plans import BoundStatement, Plan
 from databases.backends.common.pool_faces import AsyncpgPool
 from databases.backends.common.rawsql import POSTGRESQL
 from databases.backends.common.records import Record
-from databases.backends.dialects.postgresql import check_commit, make_dialect, read_options
+from databases.backends.dialects.postgresql import (
+    check_commit,
+    make_dialect,
+    read_options,
+    strengths,
+)
 from databases.importer import import_driver
 from databases.interfaces import TransactionBackend
 from databases.urls import DatabaseURL
@@ -197,6 +202,10 @@ class AsyncpgDriver:
     async def stream(self, raw: RawConnection, sql: str, args: Arguments) -> Stream:
         """Open a portal, which the surrounding transaction keeps."""
         return _PortalStream(await raw.cursor(sql, *(args or ())))
+
+    def strengths(self, options: Mapping[str, Any]) -> Mapping[str, int]:
+        """Return how much a transaction with *options* has of each."""
+        return strengths(options)
 
     async def begin(self, raw: RawConnection, options: Mapping[str, Any]) -> None:
         """Begin by asyncpg's own transaction, so that ``raw.transaction()`` nests in it."""

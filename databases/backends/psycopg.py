@@ -42,6 +42,7 @@ from databases.backends.dialects.postgresql import (
     check_commit,
     libpq_arguments,
     make_dialect,
+    strengths,
 )
 from databases.importer import import_driver
 from databases.interfaces import TransactionBackend
@@ -211,6 +212,10 @@ class PsycopgDriver(CursorDriver):
         cursor = raw.cursor()
         await cursor.execute(sql, args)
         return CursorStream(cursor, goes_on=True)
+
+    def strengths(self, options: Mapping[str, Any]) -> Mapping[str, int]:
+        """Return how much a transaction with *options* has of each."""
+        return strengths(options)
 
     async def begin(self, raw: RawConnection, options: Mapping[str, Any]) -> None:
         """Begin."""

@@ -225,6 +225,10 @@ class SQLiteDriver(CursorDriver):
         raw.is_fresh = False
         return dialect.RowStream(raw, await hop(raw, raw._conn.execute, sql, args or ()))
 
+    def strengths(self, options: Mapping[str, Any]) -> Mapping[str, int]:
+        """Return how much a transaction with *options* has of each."""
+        return dialect.strengths(options)
+
     async def begin(self, raw: RawConnection, options: Mapping[str, Any]) -> None:
         """Begin; *mode* tells when SQLite takes its locks."""
         statement = dialect.begin_statement(options)

@@ -12,6 +12,7 @@ import pytest
 import sqlalchemy as sa
 
 from databases import Database
+from tests.conftest import MakeDatabase
 from tests.support.outside import Outside
 from tests.support.tables import accounts, notes, odd, typed
 
@@ -240,3 +241,14 @@ def _quoted(database: Database) -> str:
 
 def _integer(database: Database) -> str:
     return "SIGNED" if database.url.dialect == "mysql" else "INTEGER"
+
+
+async def test_an_answer_that_cannot_be_read_leaves_nothing_for_the_next_query(
+    make_database: MakeDatabase,
+) -> None:
+    """Some servers send a lone surrogate back as they got it, and the driver cannot read it."""
+    async with make_database(max_size=1) as database:
+        for query in ("SELECT :text", "SELECT CONCAT(:text, 'x')"):
+            with contextlib.suppress(Exception):
+                await database.fetch_val(query, {"text": "\udc80"})
+            assert await database.fetch_val("SELECT 7") == 7

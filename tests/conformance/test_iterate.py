@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import asyncio
+import contextlib
 import gc
 
 import pytest
@@ -14,7 +15,7 @@ from tests.conftest import MakeDatabase
 from tests.support.checks import checked_out, within
 from tests.support.drivers import DriverCase, requires
 from tests.support.outside import Outside
-from tests.support.tables import accounts, codes
+from tests.support.tables import accounts, codes, notes
 
 QUERY = accounts.select().order_by(accounts.c.id)
 RAW_QUERY = "SELECT id, balance FROM accounts ORDER BY id"
@@ -330,3 +331,20 @@ async def test_more_streams_than_connections_whose_bodies_query(
     assert len(ids) > 2
     assert sorted(seen) == sorted(ids * 6)
     assert stats.in_use == 0
+
+
+@requires("dollar_quotes")
+@pytest.mark.parametrize("inside", [False, True])
+async def test_statements_that_no_cursor_can_be_declared_for(
+    database: Database, outside: Outside, *, inside: bool
+) -> None:
+    queries = {
+        "WITH x AS (INSERT INTO notes (text) VALUES ('x') RETURNING id) SELECT 1 AS v FROM x": [1],
+        "SHOW server_encoding": ["UTF8"],
+        "VALUES (1), (2)": [1, 2],
+    }
+    for query, values in queries.items():
+        async with database.transaction() if inside else contextlib.nullcontext():
+            assert [row[0] async for row in database.iterate(query)] == values
+
+    assert outside.count(notes) == 1

@@ -11,6 +11,7 @@ from databases.errors import ConfigurationError
 from tests.conftest import MakeDatabase
 from tests.support.checks import checked_out, within
 from tests.support.drivers import DriverCase, requires
+from tests.support.outside import Outside
 
 pytestmark = requires("server")
 
@@ -107,3 +108,27 @@ async def test_stopping_a_statement_asks_anew(
             await within(database.fetch_val(slow, timeout=0.2))
         assert checked_out(database) == 0
         assert await within(database.fetch_val("SELECT 1")) == 1
+
+
+@requires("checks_passwords")
+async def test_a_password_beyond_ascii(
+    make_database: MakeDatabase, url: str, outside: Outside, driver: DriverCase
+) -> None:
+    password = "pä€ß/@:ъ"  # of a user that is made here
+    create = driver.text(
+        postgresql=f"CREATE ROLE umlaut LOGIN PASSWORD '{password}'",
+        mysql=f"CREATE USER 'umlaut'@'%%' IDENTIFIED BY '{password}'",
+    )
+    outside.run(create)
+    try:
+        if driver.dialect == "mysql":
+            outside.run("GRANT ALL ON *.* TO 'umlaut'@'%%'")
+        own = DatabaseURL(url).replace(username="umlaut", password=password)
+        async with make_database(str(own)) as database:
+            assert await database.fetch_val("SELECT 42") == 42
+        async with make_database(
+            str(own.replace(password=None)), password=lambda: password
+        ) as database:
+            assert await database.fetch_val("SELECT 42") == 42
+    finally:
+        outside.run(driver.text(postgresql="DROP ROLE umlaut", mysql="DROP USER 'umlaut'@'%%'"))

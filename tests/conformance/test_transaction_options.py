@@ -2,10 +2,14 @@
 
 from __future__ import annotations
 
+from typing import Any
+
 import pytest
 import sqlalchemy as sa
 
 from databases import Database
+from databases.errors import ConfigurationError
+from tests.conftest import MakeDatabase
 from tests.support.checks import checked_out
 from tests.support.drivers import DriverCase, lacks, requires
 from tests.support.outside import Outside
@@ -227,3 +231,51 @@ async def test_a_mode_is_refused_by_name(database: Database) -> None:
     with pytest.raises((ValueError, TypeError), match="mode"):
         async with database.transaction(mode="immediate"):
             pass
+
+
+@requires("isolation_levels")
+async def test_a_savepoint_asks_for_no_more_than_the_outermost_has(
+    database: Database, outside: Outside
+) -> None:
+    options: Any
+    async with database.transaction(isolation="serializable", readonly=True):
+        for options in ({"isolation": "SERIALIZABLE"}, {"isolation": "read committed"}):
+            async with database.transaction(**options, readonly=True):
+                assert await database.fetch_val("SELECT 42") == 42
+    async with database.transaction(isolation="read_committed"):
+        for options in ({"isolation": "serializable"}, {"readonly": True}):
+            with pytest.raises(ConfigurationError, match=f"{next(iter(options))}=.*outermost"):
+                async with database.transaction(**options):
+                    raise AssertionError("it was begun")
+        await database.execute(codes.insert().values(code="kept"))
+
+    assert outside.column(codes.c.code) == ["kept"]
+
+
+@requires("modes")
+async def test_a_savepoint_has_no_mode_of_its_own(database: Database) -> None:
+    async with database.transaction(mode="immediate"):
+        async with database.transaction(mode="immediate"), database.transaction(mode="deferred"):
+            assert await database.fetch_val("SELECT 42") == 42
+        with pytest.raises(ConfigurationError, match=r"mode=.*outermost"):
+            await database.transaction(mode="exclusive")
+
+
+async def test_an_unknown_option_of_a_savepoint_is_refused_by_name(database: Database) -> None:
+    async with database.transaction():
+        with pytest.raises(ConfigurationError, match="nope"):
+            await database.transaction(nope=1)
+        with pytest.raises(ConfigurationError, match="bogus"):
+            await database.transaction(isolation="bogus")
+        assert await database.fetch_val("SELECT 42") == 42
+
+
+async def test_force_rollback_takes_the_options_of_what_it_tests(
+    make_database: MakeDatabase,
+) -> None:
+    """Its own transaction has begun before, without any."""
+    async with make_database(force_rollback=True) as database:
+        async with database.transaction(isolation="serializable"):
+            assert await database.fetch_val("SELECT 42") == 42
+        with pytest.raises(ConfigurationError, match="nope"):
+            await database.transaction(nope=1)

@@ -111,6 +111,16 @@ async def test_run_tells_no_key_of_an_upsert_that_it_cannot_know(
     assert result.inserted_primary_key is None
 
 
+@requires("file")
+async def test_run_tells_no_row_id_of_an_upsert_that_updates(database: Database) -> None:
+    await database.run("INSERT INTO codes (id, code) VALUES (5, 'there')")
+    await database.run("INSERT INTO notes (id, text) VALUES (70, 'in between')")
+
+    result = await database.run(RAW_UPSERT["sqlite"] + "code", {"code": "there"})
+
+    assert (result.rowcount, result.lastrowid) == (1, None)
+
+
 @pytest.mark.parametrize("became", [":became", "'100%'", "'100%s'", "'%(x)s'", "'a:b'"])
 async def test_many_raw_upserts(
     database: Database, driver: DriverCase, outside: Outside, became: str

@@ -381,3 +381,15 @@ async def test_ended_while_idle_and_only_the_last_words_came(
 
     assert texts(outside) == (["once"] if use in ("execute", "many", "block", "begin") else [])
     await works(database, outside)
+
+
+async def test_ended_while_held_and_idle(make_database: MakeDatabase, outside: Outside) -> None:
+    """It is given back just now, but has been dead for a while: the next one sees that."""
+    async with make_database(max_size=1) as database:
+        for _ in range(3):
+            async with database.connection() as connection:
+                assert await connection.fetch_val("SELECT 1") == 1
+                end_sessions(outside)
+                await until_not(outside.sessions, "the session lives")
+                await asyncio.sleep(0.05)
+            assert await database.fetch_val("SELECT 2") == 2

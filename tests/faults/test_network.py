@@ -60,6 +60,20 @@ async def test_silent_at_connect(far: Database, outside: Outside, network: Netwo
     await works(far, outside)
 
 
+async def test_silent_at_connect_without_a_time_out(
+    make_database: MakeDatabase, far_url: str, network: Network, driver: DriverCase
+) -> None:
+    """A server that accepts and says nothing is waited for no longer than was asked."""
+    database = make_database(far_url, connect_timeout=1)
+    network.swallow()
+
+    async with ends_in_time(2.0):  # libpq waits two seconds at least
+        with pytest.raises((driver.error, OSError, asyncio.TimeoutError)):
+            await database.connect()
+
+    assert not database.is_connected
+
+
 async def test_refused_at_connect(
     far: Database, outside: Outside, driver: DriverCase, network: Network
 ) -> None:

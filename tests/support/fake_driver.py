@@ -258,6 +258,9 @@ class FakeDriver:
     async def stream(self, raw: RawConnection, sql: str, args: Arguments) -> Stream:
         raise NotImplementedError
 
+    def strengths(self, options: Mapping[str, Any]) -> Mapping[str, int]:
+        return dict.fromkeys(options, 0)
+
     async def begin(self, raw: FakeRaw, options: Mapping[str, Any]) -> None:
         await self._said(raw, "begin", "BEGIN")
 

@@ -383,6 +383,10 @@ class CommonTransaction(TransactionBackend):
             raise ConnectionStateError("Connection is not acquired; acquire it first")
         self._savepoint = await self._connection.begin(is_root=is_root, options=extra_options)
 
+    def strengths(self, options: Mapping[str, Any]) -> Mapping[str, int]:
+        """Return how much *options* ask for; see `Driver.strengths`."""
+        return self._connection.driver.strengths(options)
+
     async def commit(self) -> None:
         """Keep what was done. Raises when the server rolled back instead."""
         await self._connection.commit(self._savepoint)

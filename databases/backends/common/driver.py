@@ -193,6 +193,12 @@ class Driver(Protocol):
     async def stream(self, raw: RawConnection, sql: str, args: Arguments) -> Stream:
         """Run *sql* and leave its rows on the server."""
 
+    def strengths(self, options: Mapping[str, Any]) -> Mapping[str, int]:
+        """Return how much a transaction with *options* has of each option; 0: nothing.
+
+        Raises `ConfigurationError` for an option it has not.
+        """
+
     async def begin(self, raw: RawConnection, options: Mapping[str, Any]) -> None:
         """Begin a transaction. Raises `ConfigurationError` for an option it has not."""
 

@@ -19,7 +19,11 @@ from databases.backends.common.driver import (
     with_password,
 )
 from databases.backends.common.tls import MAY_DECLINE
-from databases.backends.dialects.postgresql import read_isolation, refuse_unknown
+from databases.backends.dialects.postgresql import (
+    isolation_strength,
+    read_isolation,
+    refuse_unknown,
+)
 from databases.limits import limited
 from databases.urls import DatabaseURL
 
@@ -206,14 +210,19 @@ class MySQLDriver(CursorDriver):
         async with raw.cursor() as cursor:
             await cursor.execute(sql, None)
 
+    def strengths(self, options: Mapping[str, Any]) -> Mapping[str, int]:
+        """Return how much a transaction with *options* has of each."""
+        isolation, readonly = _read_options(options)
+        level = isolation_strength(isolation or "repeatable_read")
+        return {"isolation": level, "readonly": readonly}
+
     async def begin(self, raw: RawConnection, options: Mapping[str, Any]) -> None:
         """Begin; the isolation level is set for this one transaction."""
-        refuse_unknown(options, ("isolation", "readonly"), "MySQL")
-        isolation = read_isolation(options.get("isolation"))
+        isolation, readonly = _read_options(options)
         if isolation is not None:
             level = isolation.upper().replace("_", " ")
             await self.run(raw, f"SET TRANSACTION ISOLATION LEVEL {level}")
-        await self.run(raw, "START TRANSACTION READ ONLY" if options.get("readonly") else "BEGIN")
+        await self.run(raw, "START TRANSACTION READ ONLY" if readonly else "BEGIN")
 
     async def commit(self, raw: RawConnection) -> None:
         """Commit."""
@@ -230,6 +239,11 @@ class MySQLDriver(CursorDriver):
             cursor = await cursor
         await cursor.execute(sql, args)
         return CursorStream(cursor, goes_on=False)
+
+
+def _read_options(options: Mapping[str, Any]) -> tuple[str | None, bool]:
+    refuse_unknown(options, ("isolation", "readonly"), "MySQL")
+    return read_isolation(options.get("isolation")), bool(options.get("readonly"))
 
 
 def _came_while_reading(error: BaseException) -> bool:

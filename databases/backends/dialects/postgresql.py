@@ -25,9 +25,11 @@ __all__ = [
     "PostgreSQLDialect",
     "begin_statement",
     "check_commit",
+    "isolation_strength",
     "make_dialect",
     "read_isolation",
     "refuse_unknown",
+    "strengths",
 ]
 
 RESET = "SELECT pg_advisory_unlock_all(); CLOSE ALL; UNLISTEN *; RESET ALL"
@@ -255,6 +257,18 @@ def read_options(options: Mapping[str, Any]) -> tuple[str | None, bool, bool]:
         bool(options.get("readonly")),
         bool(options.get("deferrable")),
     )
+
+
+def strengths(options: Mapping[str, Any]) -> dict[str, int]:
+    """Return how much a transaction with *options* has of each; see `Driver.strengths`."""
+    isolation, readonly, deferrable = read_options(options)
+    level = isolation_strength(isolation or "read_committed")
+    return {"isolation": level, "readonly": readonly, "deferrable": deferrable}
+
+
+def isolation_strength(level: str) -> int:
+    """Return how much isolation *level* gives, more for a stronger one."""
+    return ("read_uncommitted", "read_committed", "repeatable_read", "serializable").index(level)
 
 
 def begin_statement(options: Mapping[str, Any]) -> str:

@@ -35,6 +35,7 @@ __all__ = [
     "make_dialect",
     "roll_back",
     "run",
+    "strengths",
 ]
 
 _WRITES = (Kind.INSERT, Kind.UPDATE)
@@ -47,10 +48,17 @@ def make_dialect() -> Dialect:
     return dialect
 
 
+def strengths(options: Mapping[str, Any]) -> dict[str, int]:
+    """Return how much a transaction with *options* has of each; see `Driver.strengths`."""
+    return {"mode": _MODES.index(_read_mode(options))}
+
+
 def begin_statement(options: Mapping[str, Any]) -> str:
     """Return the BEGIN that *options* ask for."""
-    if not options:
-        return "BEGIN"
+    return f"BEGIN {_read_mode(options).upper()}" if options else "BEGIN"
+
+
+def _read_mode(options: Mapping[str, Any]) -> str:
     refuse_unknown(options, ("mode", "isolation"), "SQLite")
     isolation = read_isolation(options.get("isolation"))
     if isolation not in (None, "serializable"):
@@ -63,7 +71,7 @@ def begin_statement(options: Mapping[str, Any]) -> str:
         raise ConfigurationError(
             f"cannot begin a transaction: {mode!r} is no mode; give one of {', '.join(_MODES)}"
         )
-    return f"BEGIN {mode.upper()}"
+    return mode
 
 
 def fetch(connection: sqlite3.Connection, sql: str, args: Any) -> Fetched:
