@@ -19,8 +19,8 @@ class Stack:
 
     def __init__(self) -> None:
         self.runs: list[Run] = []
-        self.cut_off: set[Run] = set()
-        """What was ended by the transaction around it, or by the database, until its task knows."""
+        self.cut_off: dict[Run, bool] = {}
+        """What was ended with the transaction around it, and whether its own task did that."""
         self._waiting: deque[tuple[asyncio.Future[None], Run, frozenset[int]]] = deque()
 
     @property
@@ -47,7 +47,7 @@ class Stack:
     def leave(self, run: Run) -> None:
         """Note that the task of *run* knows that it has ended; force_rollback's has many."""
         if not run.is_shared:
-            self.cut_off.discard(run)
+            self.cut_off.pop(run, None)
 
     def check_mine(self) -> None:
         """Raise if this task's statements belong to a transaction that was cut off.
@@ -57,11 +57,13 @@ class Stack:
         if not self.cut_off:
             return
         task, inherited = current_task(), ancestors()
-        for run in self.cut_off:
+        for run, is_known in self.cut_off.items():
             if run.is_shared:
                 raise NotConnectedError(
                     "DatabaseBackend is not running: the database was disconnected; connect() first"
                 )
+            if is_known:
+                continue
             if id(run.backend) in inherited or (run.task is not None and run.task() is task):
                 raise TransactionStateError(
                     "cannot run a query: its transaction was ended by the one around it; "
@@ -119,7 +121,8 @@ class Stack:
             index = self.runs.index(run)
             for inner in self.runs[index:]:
                 if inner.is_shared or (inner is not run and inner.state is RunState.OPEN):
-                    self.cut_off.add(inner)
+                    own = None if inner.task is None else inner.task()
+                    self.cut_off[inner] = own is not None and own is current_task()
                 inner.state = RunState.ENDED
             del self.runs[index:]
         run.state = RunState.ENDED

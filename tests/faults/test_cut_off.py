@@ -95,6 +95,38 @@ async def test_the_task_inside_is_told_at_its_next_statement(
     assert "lost" not in texts(outside)
 
 
+@pytest.mark.parametrize("is_kept", [True, False], ids=["held", "forgotten"])
+async def test_a_task_that_ends_what_is_around_its_own(
+    make_database: MakeDatabase, outside: Outside, *, is_kept: bool
+) -> None:
+    """It knows: what it does afterwards is outside."""
+    held = []
+
+    async def work(database: Database) -> None:
+        with pytest.raises(KeyError):
+            async with database.transaction():
+                inner = await database.transaction()
+                if is_kept:
+                    held.append(inner)
+                del inner
+                await write(database, "lost")
+                raise KeyError
+        await write(database, "kept")
+        with contextlib.suppress(TransactionStateError):
+            for inner in held:
+                await inner.rollback()
+        held.clear()
+        await write(database, "kept")
+
+    async with make_database(max_size=1) as database:
+        await work(database)
+        assert database.pool_stats().in_use == 0
+        await works(database, outside)
+
+    assert texts(outside).count("kept") == 2
+    assert "lost" not in texts(outside)
+
+
 @pytest.mark.parametrize("is_busy", [False, True], ids=["idle", "busy"])
 async def test_writes_while_force_rollback_disconnects(
     make_database: MakeDatabase, outside: Outside, driver: DriverCase, *, is_busy: bool

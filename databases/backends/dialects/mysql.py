@@ -116,7 +116,7 @@ class MySQLDriver(CursorDriver):
 
     async def _heeded(self, url: DatabaseURL, arguments: Mapping[str, Any]) -> RawConnection:
         opened: list[RawConnection] = []
-        seconds = arguments.get("connect_timeout", CONNECT_TIMEOUT)
+        seconds = arguments.get("connect_timeout", CONNECT_TIMEOUT) or None
 
         async def open_connection() -> None:
             opened.append(await self.open(url, arguments))
