@@ -294,8 +294,9 @@ async def test_a_pipeline_that_psycopg_could_not_leave(
     database = make_database(max_size=1)
     await database.connect()
     with monkeypatch.context() as patched:
-        patched.setattr(pipelines.BasePipeline, "_exit", lambda _: None)
-        with pytest.raises(driver.error):
+        patched.setattr(pipelines.BasePipeline, "_exit", lambda *_: None)
+        # Newer releases of psycopg assert that they have left it.
+        with pytest.raises((driver.error, AssertionError)):
             await database.execute_many(notes.insert(), [{"text": "one"}, {"text": "two"}])
 
     count = sa.select(sa.func.count()).select_from(notes)

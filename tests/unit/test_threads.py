@@ -3,10 +3,12 @@
 from __future__ import annotations
 
 import asyncio
+import contextlib
 import gc
 import os
 import pathlib
 import signal
+import sqlite3
 import threading
 import weakref
 from collections import Counter
@@ -111,10 +113,24 @@ async def test_what_aiosqlite_itself_gives_the_thread_is_done() -> None:
 
 
 def _eventfds() -> int:
-    def target(link: pathlib.Path) -> str:
-        try:
-            return str(link.readlink())
-        except OSError:  # the folder's own, closed by now
-            return ""
+    return sum("[eventfd]" in target for target in _open_files())
 
-    return sum("[eventfd]" in target(link) for link in pathlib.Path("/proc/self/fd").iterdir())
+
+def _open_files() -> list[str]:
+    targets = []
+    for link in pathlib.Path("/proc/self/fd").iterdir():
+        with contextlib.suppress(OSError):  # the folder's own, closed by now
+            targets.append(str(link.readlink()))
+    return targets
+
+
+@pytest.mark.asyncio
+@pytest.mark.parametrize("query", ["SELECT 1; SELECT nothing FROM nowhere", "SELECT json('{')"])
+async def test_an_error_that_is_kept_keeps_no_file_open(tmp_path: pathlib.Path, query: str) -> None:
+    path = tmp_path / "kept.db"
+    async with Database(f"sqlite:///{path}") as database:
+        with pytest.raises(sqlite3.OperationalError) as kept:
+            await database.execute(query)
+
+    assert kept.value.__traceback__ is not None
+    assert not [link for link in _open_files() if link == str(path)]

@@ -352,7 +352,9 @@ class CommonConnection(Lease):
                 self._prepared(bound)
                 await driver.execute_many(raw, bound.sql, rows)
         except Exception:
-            if is_root:
+            if not driver.is_usable(raw):
+                pass  # it is parted with, and the server rolls back
+            elif is_root:
                 await driver.rollback(raw)
             else:
                 await driver.run(raw, "ROLLBACK TO SAVEPOINT databases_execute_many")

@@ -118,7 +118,9 @@ def execute(
     except (sqlite3.ProgrammingError, sqlite3.Warning) as error:
         if args or "one statement" not in str(error):
             raise
+    cursor = connection.cursor()
     for statement in _statements(sql):
+        cursor.close()  # what it has not read would keep a lock
         cursor = connection.execute(statement)
     return _outcome(cursor, sql, plan)
 

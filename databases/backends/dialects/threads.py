@@ -15,6 +15,7 @@ import contextlib
 import functools
 import os
 import sqlite3
+import traceback
 import weakref
 from collections import deque
 from collections.abc import Callable, Sequence
@@ -140,6 +141,8 @@ class Job:
         try:
             value = self._function(*self._args)
         except BaseException as error:  # noqa: BLE001  # whoever waits gets it
+            # Its cursors are in there, and keep a closed connection's file open.
+            traceback.clear_frames(error.__traceback__)
             self._tell(_core.set_exception, error)
             return None
         self._tell(_core.set_result, value)
