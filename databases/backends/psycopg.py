@@ -202,6 +202,8 @@ class PsycopgDriver(CursorDriver):
                 raise
             # Leaving the pipeline in the middle failed: that is no news.
             raise _interruption(error) from None
+        if not self.is_usable(raw):
+            raise psycopg.OperationalError("cannot go on: psycopg has not left its pipeline")
 
     async def stream(self, raw: RawConnection, sql: str, args: Arguments) -> Stream:
         """Declare a cursor on the server; only queries can have one."""
