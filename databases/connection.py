@@ -27,7 +27,7 @@ from databases.backends.common.backend import CommonConnection
 from databases.backends.common.bulk import chunks_of
 from databases.backends.common.outcomes import run_by_verbs
 from databases.backends.common.statements import Query, as_clause
-from databases.errors import ConnectionStateError, TransactionStateError
+from databases.errors import ConnectionStateError
 from databases.events import logger
 from databases.hooks import settle, start_hooks
 from databases.interfaces import ConnectionBackend, DatabaseBackend, Record
@@ -280,19 +280,19 @@ class Connection(Queries):
             if not is_root:
                 stack.check_options(run)
             async with self._query_turn:
-                if run not in stack.runs:
-                    raise TransactionStateError(
-                        "cannot begin: the transaction around it has ended; "
-                        "wait for what runs inside before leaving a transaction"
-                    )
+                stack.check_around(run)
                 begin = run.backend.start(is_root, run.options)
                 listeners = self._database._listeners
                 if listeners is not None:
                     depth = stack.depth_of(run)
                     begin = listeners.transaction(self, "begin", depth, begin)
                 await begin
-        except BaseException:
+                stack.check_around(run)
+        except BaseException as error:
+            is_cut_off = run not in stack.runs
             stack.pop(run)
+            if is_cut_off and isinstance(error, Exception):
+                raise stack.is_over() from error
             raise
         run.state = RunState.OPEN
         self._loop = asyncio.get_running_loop()
@@ -331,7 +331,10 @@ class Connection(Queries):
         if run not in self._stack.runs:
             return
         try:
-            for each in reversed([run, *self._stack.inside(run)]):
+            inner = self._stack.inside(run)
+            for each in reversed([run, *inner]):
+                if each.state is RunState.STARTING:
+                    continue
                 abandon: Callable[[], None] | None = getattr(each.backend, "abandon", None)
                 if abandon is None:
                     await self._ending(each, commit=False)
@@ -340,6 +343,9 @@ class Connection(Queries):
                 listeners = self._database._listeners
                 if listeners is not None:
                     listeners.ended(self, "rollback", self._stack.depth_of(each))
+            lose = getattr(self._connection, "_lose", None)
+            if lose is not None and any(each.state is RunState.STARTING for each in inner):
+                lose("what was being begun inside was given up")  # it may be on its way
         finally:
             settle(self._stack.runs, run, is_kept=False)
             self._stack.pop(run)

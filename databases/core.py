@@ -182,6 +182,7 @@ class Database(Queries, Hooking, Inspecting):
             return
         await self._finish_hooks(timeout)
         transaction, self._global_transaction = self._global_transaction, None
+        connection = self._global_connection
         self.is_connected = False
         try:
             try:
@@ -196,7 +197,8 @@ class Database(Queries, Hooking, Inspecting):
             await self._close(timeout)
         finally:
             # Not before: what other tasks do meanwhile must not go around it, and be kept.
-            self._global_connection = None
+            if self._global_connection is connection:  # nobody has connected again meanwhile
+                self._global_connection = None
         logger.info(
             "Disconnected from database %s", self.url.obscure_password, extra=DISCONNECT_EXTRA
         )

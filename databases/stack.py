@@ -70,6 +70,18 @@ class Stack:
                     "wait for what runs inside before leaving a transaction"
                 )
 
+    def check_around(self, run: Run) -> None:
+        """Raise if what *run* is to be inside has ended before it began."""
+        if run not in self.runs:
+            raise self.is_over()
+
+    def is_over(self) -> TransactionStateError:
+        """Return the error for what begins too late."""
+        return TransactionStateError(
+            "cannot begin: the transaction around it has ended; "
+            "wait for what runs inside before leaving a transaction"
+        )
+
     def check_options(self, run: Run) -> None:
         """Raise `ConfigurationError` for options that *run*, inside another one, cannot have.
 

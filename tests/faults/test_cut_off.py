@@ -12,7 +12,7 @@ from databases import Database
 from databases.connection import Connection
 from databases.errors import NotConnectedError, TransactionStateError
 from tests.conftest import MakeDatabase
-from tests.faults.acts import slow_query, texts, until_not, works, write
+from tests.faults.acts import slow_query, texts, until, until_not, works, write
 from tests.support.drivers import DriverCase
 from tests.support.outside import Outside
 
@@ -56,6 +56,45 @@ async def test_a_child_that_is_still_inside(
         await works(database, outside)
         assert database.pool_stats().in_use == 0
     await until_not(outside.sessions, "sessions left open")
+
+
+@pytest.mark.parametrize("steps", range(12))
+async def test_a_child_that_begins_while_the_outer_is_cancelled(
+    make_database: MakeDatabase, outside: Outside, steps: int
+) -> None:
+    is_told_kept = False
+    children: list[asyncio.Task[None]] = []
+
+    async def child(connection: Connection) -> None:
+        nonlocal is_told_kept
+        async with connection.transaction():
+            await write(connection, "child")
+            await write(connection, "child")
+        is_told_kept = True
+
+    async def parent(database: Database) -> None:
+        async with database.connection() as connection, connection.transaction():
+            children.append(asyncio.create_task(child(connection)))
+            await asyncio.sleep(60)
+
+    async with make_database(max_size=2) as database:
+        task = asyncio.create_task(parent(database))
+        await until(lambda: children, "the child")
+        for _ in range(steps):
+            await asyncio.sleep(0)
+        task.cancel()
+        await asyncio.wait({task})
+        assert task.cancelled()
+        (error,) = await asyncio.gather(*children, return_exceptions=True)
+
+        assert error is None or isinstance(error, TransactionStateError), repr(error)
+        # The child's own part, if it began after the outer one had ended.
+        assert is_told_kept == (error is None)
+        assert texts(outside).count("child") in ((0, 2) if is_told_kept else (0,))
+        await works(database, outside)
+        del error
+        children.clear()
+        assert database.pool_stats().in_use == 0
 
 
 async def test_the_task_inside_is_told_at_its_next_statement(
@@ -209,6 +248,32 @@ async def test_closed_from_outside_while_it_connects(
     await database.connect()
     assert await database.fetch_val("SELECT 42") == 42
     await database.disconnect()
+
+
+async def test_connected_again_while_it_disconnects(
+    make_database: MakeDatabase, outside: Outside
+) -> None:
+    database = make_database(force_rollback=True, max_size=3)
+    await database.connect()
+    stay = asyncio.Event()
+
+    async def hold() -> None:
+        async with database.connection() as connection:
+            await connection.fetch_val("SELECT 1")
+            await stay.wait()
+
+    holding = asyncio.create_task(hold())
+    await asyncio.sleep(0.05)
+    leaving = asyncio.create_task(database.disconnect(timeout=1))
+    await asyncio.sleep(0.05)
+    await database.connect()
+    stay.set()
+    await leaving
+    await holding
+
+    await write(database, "lost")
+    await database.disconnect()
+    assert texts(outside) == []
 
 
 async def _slowly(database: Database, driver: DriverCase) -> None:

@@ -12,7 +12,16 @@ import pytest
 from databases import Database
 from databases.errors import InterfaceError, TransactionStateError
 from tests.conftest import MakeDatabase
-from tests.faults.acts import running, slow_query, texts, until, until_not, works, write
+from tests.faults.acts import (
+    end_sessions,
+    running,
+    slow_query,
+    texts,
+    until,
+    until_not,
+    works,
+    write,
+)
 from tests.support.drivers import DriverCase, requires
 from tests.support.outside import Outside
 from tests.support.tables import accounts, notes
@@ -224,4 +233,41 @@ async def test_an_error_of_a_stream_is_its_loops_and_no_other_querys(
 
     assert rows
     assert texts(outside) == ["kept"]
+    await works(one, outside)
+
+
+@requires("server")
+async def test_the_opening_of_a_connection_in_the_place_of_a_lost_one(
+    one: Database, outside: Outside
+) -> None:
+    """The block goes on, and ends with its own error."""
+    with pytest.raises(KeyError, match="its own"):
+        async with one.connection() as connection:
+            assert await connection.fetch_val("SELECT 1") == 1
+            end_sessions(outside)
+            await until_not(outside.sessions, "the session lives")
+            with contextlib.suppress(Exception):
+                await connection.fetch_val("SELECT 1", timeout=5)
+            for delay in (0, 0.0003, 0.0006, 0.001, 0.002):
+                end_sessions(outside)
+                with contextlib.suppress(Exception):
+                    await asyncio.wait_for(connection.fetch_val("SELECT 2"), delay)
+            await asyncio.sleep(0.05)
+            assert await connection.fetch_val("SELECT 3", timeout=5) == 3
+            raise KeyError("its own")
+
+    await works(one, outside)
+
+
+async def test_queries_given_up_again_and_again_in_a_loop(
+    one: Database, driver: DriverCase, outside: Outside
+) -> None:
+    with contextlib.suppress(InterfaceError):
+        async for _ in one.iterate(streamed(driver)):
+            for delay in (0, 0.0005, 0.001):
+                with contextlib.suppress(TimeoutError, asyncio.TimeoutError):
+                    await asyncio.wait_for(one.fetch_val("SELECT 1"), delay)
+            assert await one.fetch_val("SELECT 42") == 42
+            assert await one.fetch_val("SELECT 43") == 43
+
     await works(one, outside)

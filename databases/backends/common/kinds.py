@@ -26,7 +26,9 @@ class Kind(enum.Enum):
     OTHER = "other"
 
 
-_LEADING = re.compile(r"(?:\s|--[^\n]*(?:\n|\Z)|/\*.*?\*/|\()*([a-zA-Z]+)", re.DOTALL)
+# No more than one way to read it: another one would be tried for each comment.
+_COMMENT = r"--[^\n]*(?:\n|\Z)|/\*(?:[^*]|\*(?!/))*\*/"
+_LEADING = re.compile(rf"(?:\s|{_COMMENT}|\()*([a-zA-Z]+)")
 _KINDS = {
     "select": Kind.SELECT,
     "values": Kind.SELECT,
@@ -41,7 +43,7 @@ _KINDS = {
     "merge": Kind.UPDATE,
 }
 _QUOTED = re.compile(r"'(?:[^']|'')*'|\"[^\"]*\"|--[^\n]*|/\*.*?\*/", re.DOTALL)
-_NOTHING = re.compile(r"(?:[\s;]|--[^\n]*(?:\n|\Z)|/\*.*?\*/)*", re.DOTALL)
+_NOTHING = re.compile(rf"(?:[\s;]|{_COMMENT})*")
 _DO_UPDATE = re.compile(r"\bdo\s+update\b", re.I)
 _RETURNING = re.compile(r"\breturning\b", re.I)
 _CHANGES = re.compile(r"\b(insert\s+into|update|delete\s+from|merge\s+into)\b", re.I)

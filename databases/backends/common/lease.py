@@ -49,6 +49,9 @@ class Lease(ConnectionBackend):
         """Take a raw connection from the pool, waiting for one if need be."""
         if self._connection is not None:
             raise ConnectionStateError("Connection is already acquired; release it first")
+        await self._take()
+
+    async def _take(self) -> None:
         pool = self._get_pool()
         if getattr(pool, "lends_slots", False):
             slot = pool.lend_now()
@@ -202,8 +205,7 @@ class Lease(ConnectionBackend):
                 f"cannot run a query: the transaction is lost, {self._lost}; roll it back"
             )
         if self._slot is None:
-            self._connection = None
-            await Lease.acquire(self)
+            await self._take()
         slot = self._slot
         assert slot is not None
         try:
@@ -290,8 +292,10 @@ class Lease(ConnectionBackend):
                     self._owed.insert(0, "ROLLBACK")
                 raise
             return None
-        name = f"databases_savepoint_{self._depth + 1}"
+        name, slot = f"databases_savepoint_{self._depth + 1}", self._slot
         await self._run(f"SAVEPOINT {name}")
+        if self._slot is None or self._slot is not slot:
+            raise TransactionStateError("cannot begin: the transaction around it was given up")
         self._depth += 1
         return name
 
