@@ -20,6 +20,7 @@ import databases
 from databases.backends.common.statements import Statements
 from tests.support.checks import checked_out, describe, eventually_none, other_tasks
 from tests.support.drivers import NO_SERVERS, DriverCase, load_drivers, skip_reason
+from tests.support.heard import Heard
 from tests.support.outside import Outside, make_outside
 
 TIME_LIMIT = 60
@@ -169,6 +170,14 @@ async def database(make_database: MakeDatabase) -> databases.Database:
     database = make_database()
     await database.connect()
     return database
+
+
+@pytest.fixture
+def heard(database: databases.Database) -> Heard:
+    """Give the list of what the database tells."""
+    heard = Heard()
+    database.listen(heard.append)
+    return heard
 
 
 @contextlib.contextmanager
