@@ -72,7 +72,7 @@ class Connection(Queries):
         self._connection_counter = 0
         self._acquired_at: float | None = None  # known while somebody listens
         self._stack = Stack()
-        self._query_turn = Turn(self._stack.check_mine)
+        self._query_lock = Turn(self._stack.check_mine)
 
     async def __aenter__(self) -> Self:
         if self._is_acquired:
@@ -140,21 +140,21 @@ class Connection(Queries):
             timeout is None
             and self._is_acquired
             and not self._stack.cut_off
-            and self._query_turn.take_now()
+            and self._query_lock.take_now()
         ):
             self._connection_counter += 1
             try:
                 return await run(query, *args)
             finally:
-                self._query_turn.give()
+                self._query_lock.give()
                 if self._leave():
                     await self._release()
-        async with limited(timeout), self, self._query_turn:
+        async with limited(timeout), self, self._query_lock:
             return await run(query, *args)
 
     async def _call(self, verb: str, sql: str, args: Any, **known: Any) -> Any:
         """Enter, take the turn and run *sql* for SQLAlchemy's synchronous side."""
-        async with self, self._query_turn:
+        async with self, self._query_lock:
             run = partial(getattr(self._connection, verb), sql, args, **known)
             listeners = self._database._listeners
             if listeners is not None:
@@ -162,6 +162,8 @@ class Connection(Queries):
             return await run()
 
     # Queries
+
+    _build_query = staticmethod(as_clause)  # called by programs
 
     def _runner(self, verb: str, timeout: float | None) -> Callable[..., Awaitable[Any]]:
         if verb == "execute_many":
@@ -187,7 +189,7 @@ class Connection(Queries):
     ) -> None:
         backend = self._connection
         listeners = self._database._listeners
-        async with self._query_turn:
+        async with self._query_lock:
             if listeners is not None:
                 ours = is_ours(backend, "execute_many")
                 await listeners.query_many(self, query, rows, is_ours=ours)
@@ -215,7 +217,7 @@ class Connection(Queries):
             if isinstance(backend, CommonConnection) and is_ours(backend, "iterate"):
                 # Closed here and now: left to the collector, an abandoned inner
                 # generator would end some steps of the loop after this one.
-                make: Any = partial(backend.batches, lock=self._query_turn)
+                make: Any = partial(backend.batches, lock=self._query_lock)
                 asked = Query(query, values)
                 batches = (
                     make(asked)
@@ -279,7 +281,7 @@ class Connection(Queries):
         try:
             if not is_root:
                 stack.check_options(run)
-            async with self._query_turn:
+            async with self._query_lock:
                 stack.check_around(run)
                 begin = run.backend.start(is_root, run.options)
                 listeners = self._database._listeners
@@ -302,8 +304,8 @@ class Connection(Queries):
         inner: list[Run] = []
         is_kept = False
         try:
-            if not self._query_turn.take_now():
-                await self._query_turn.take()
+            if not self._query_lock.take_now():
+                await self._query_lock.take()
             try:
                 self._stack.check_open(run, "commit" if commit else "roll back")
                 inner = self._stack.inside(run)
@@ -313,7 +315,7 @@ class Connection(Queries):
                 await self._ending(run, commit=commit)
                 is_kept = commit
             finally:
-                self._query_turn.give()
+                self._query_lock.give()
         finally:
             if run.hooks or inner:
                 settle(self._stack.runs, run, is_kept=is_kept)
@@ -359,8 +361,7 @@ class Connection(Queries):
             "a transaction was begun and forgotten, and is rolled back; "
             "keep the Transaction object until you commit() or rollback()"
         )
-        lender = getattr(self._connection, "_lender", None)
-        if running_loop() is self._loop and getattr(lender, "lends_slots", False):
+        if running_loop() is self._loop and getattr(self._connection, "_has_pool_slot", False):
             # Nothing waits in here, so the very next statement of this task
             # is outside the transaction already.
             with contextlib.suppress(StopIteration):

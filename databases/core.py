@@ -108,6 +108,12 @@ class Database(Queries, Hooking, Inspecting):
         set_up_log(self, log_values=log_values, threshold=slow_query_threshold)
 
     def _make_backend(self) -> DatabaseBackend:
+        cls = import_from_string(self._get_backend())
+        backend: DatabaseBackend = cls(without_facade_options(self.url), **self.options)
+        return backend
+
+    def _get_backend(self) -> str:
+        # Overridden by programs: where the backend's class is, as "module:Class".
         backends, scheme = self.SUPPORTED_BACKENDS, self.url.scheme
         path = backends.get(scheme) or backends.get(self.url.dialect)
         if path is None:
@@ -115,9 +121,7 @@ class Database(Queries, Hooking, Inspecting):
                 f"cannot use the URL scheme {scheme!r}: no such database is known; "
                 f"the known ones are {', '.join(sorted(backends))}"
             )
-        cls = import_from_string(path)
-        backend: DatabaseBackend = cls(without_facade_options(self.url), **self.options)
-        return backend
+        return path
 
     # Connecting
 

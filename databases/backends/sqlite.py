@@ -295,7 +295,7 @@ class SQLitePool(LegacyPool):
         super().__init__(SQLITE_DRIVER, self._open_file, options, keeps=0, enough=ENOUGH)
         # A subclass or program that replaced them is asked for each loan.
         cls = type(self)
-        self.lends_slots = cls.acquire is _ACQUIRE and cls.release is _RELEASE
+        self._is_original = cls.acquire is _ACQUIRE and cls.release is _RELEASE
 
     def fresh(self) -> SQLitePool:
         """Return a pool like this one that nobody has used."""
@@ -370,8 +370,8 @@ class SQLiteBackend(CommonBackend):
 
     async def connect(self) -> None:
         """Open a first connection, so that a file that cannot be opened fails here."""
-        if self._pool is not self._own_pool:
-            return
+        if self._pool is not self._own_pool or self._own_pool.is_patched:
+            return  # a program lends them
         if self._own_pool._given != self._options or self._own_pool._url != self._database_url:
             self._own_pool = SQLitePool(self._database_url, **self._options)
         self._idle_pool = self._own_pool
@@ -394,7 +394,8 @@ class SQLiteBackend(CommonBackend):
             self._pool = self._own_pool
         elif isinstance(assigned, SQLitePool):
             await assigned.finish(timeout)
-        await pool.shut_down(timeout)
+        # The idle one serves on, without connect().
+        await (pool.finish if pool is self._idle_pool else pool.shut_down)(timeout)
 
     def connection(self) -> SQLiteConnection:
         """Return a connection that is not acquired yet."""

@@ -7,11 +7,13 @@ import inspect
 from typing import Any
 
 import pytest
+import sqlalchemy as sa
 
 from databases import Database
 from databases.core import Connection
 from tests.conftest import MakeDatabase
 from tests.support.checks import within
+from tests.support.drivers import DriverCase
 
 RAW_CLASSES = {
     "aiosqlite": "aiosqlite.core:Connection",
@@ -181,3 +183,28 @@ async def test_connection_starts_transactions(database: Database) -> None:
             await connection.execute("INSERT INTO accounts (id, balance) VALUES (1, 2)")
 
         assert await connection.fetch_all("SELECT * FROM accounts") == []
+
+
+async def test_a_subclass_runs_queries_of_its_own(
+    make_database: MakeDatabase, driver: DriverCase
+) -> None:
+    database = make_database()
+    await database.connect()
+
+    class OwnConnection(Connection):
+        async def second(self, query: str, values: dict[str, Any]) -> Any:
+            clause = self._build_query(query, values)
+            assert isinstance(clause, sa.TextClause)
+            async with self._query_lock:
+                return [row async for row in self._connection.iterate(clause)][1]
+
+    async with OwnConnection(database, database._backend) as connection:
+        row = await connection.second("SELECT :a AS a UNION ALL SELECT 2", {"a": 1})
+        assert row["a"] == 2
+        assert await connection.fetch_val("SELECT 3") == 3
+
+
+def test_build_query_refuses_what_the_text_does_not_name() -> None:
+    assert Connection._build_query("SELECT :a", {"a": 1}).compile().params == {"a": 1}
+    with pytest.raises(sa.exc.ArgumentError, match="'b'"):
+        Connection._build_query("SELECT :a", {"b": 1})

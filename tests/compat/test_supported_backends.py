@@ -139,3 +139,11 @@ def test_backend_is_made_with_the_url_and_the_options() -> None:
     Database("witness:///name?uri=true", timeout=3)
 
     assert seen == [("witness:///name?uri=true", {"timeout": 3})]
+
+
+def test_a_subclass_chooses_its_backend() -> None:
+    class OwnDatabase(Database):
+        def _get_backend(self) -> str:
+            return "databases.backends.sqlite:SQLiteBackend"
+
+    assert isinstance(OwnDatabase("own://test.db")._backend, SQLiteBackend)

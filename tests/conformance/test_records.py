@@ -11,7 +11,7 @@ import sqlalchemy as sa
 
 import databases.interfaces
 from databases import Database
-from databases.backends.common.records import FastRecord
+from databases.backends.common.records import FastRecord, Row
 from databases.interfaces import Record
 from tests.support.outside import Outside
 from tests.support.tables import accounts, notes
@@ -185,7 +185,14 @@ async def test_it_is_a_record_and_a_sequence(row: Record) -> None:
 
 
 async def test_the_raw_row_is_there(row: Record) -> None:
-    assert tuple(row._row[:2]) == (1, 10)
+    raw = row._row
+
+    assert tuple(raw[:2]) == (1, 10)
+    assert tuple(raw)[:2] == (1, 10)  # a record itself iterates over names
+    assert dict(raw) == dict(row)
+    assert (raw["balance"], raw.get("none"), next(iter(raw.items()))) == (10, None, ("id", 1))
+    assert raw == tuple(raw.values()) == row._row
+    assert isinstance(raw, Row)
 
 
 async def test_repr_shows_names_and_values(row: Record) -> None:

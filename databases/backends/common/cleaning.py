@@ -13,7 +13,7 @@ from databases.backends.common.options import PoolOptions
 from databases.backends.common.slots import Slot
 from databases.events import logger
 
-__all__ = ["Background", "called", "close", "make_clean", "within"]
+__all__ = ["Background", "called", "close", "hand_in", "make_clean", "within"]
 
 _unfinished: set[asyncio.Task[Any]] = set()
 # The event loop holds its tasks weakly. What the pool has begun must end well
@@ -137,6 +137,12 @@ async def close(driver: Driver, raw: RawConnection, *, cancel: bool, patience: f
     finally:
         for limit in limits:
             limit.cancel()
+
+
+def hand_in(driver: Driver, lender: Any, raw: RawConnection) -> None:
+    """Terminate *raw*; its place goes back to the foreign pool *lender* in the background."""
+    driver.terminate(raw)
+    contextvars.Context().run(_started, called(lender.release, raw))
 
 
 def _started(work: Awaitable[Any]) -> asyncio.Task[Any]:

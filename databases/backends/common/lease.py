@@ -11,7 +11,7 @@ import asyncio
 from collections.abc import Mapping, Sequence
 from typing import Any, ClassVar
 
-from databases.backends.common.cleaning import called, within
+from databases.backends.common.cleaning import called, hand_in, within
 from databases.backends.common.driver import Called, Driver, RawConnection, Value
 from databases.backends.common.plans import BoundStatement
 from databases.backends.common.pool import Pool
@@ -37,6 +37,8 @@ class Lease(ConnectionBackend):
         self._connection: Any = None
         self._lender: Any = None
         self._slot: Slot | None = None
+        self._has_pool_slot = False
+        """Whether the slot is the lender's own, not made here for what it lent."""
         self._depth = 0
         self._lost: str | None = None
         self._owed: list[str] = []
@@ -53,12 +55,14 @@ class Lease(ConnectionBackend):
 
     async def _take(self) -> None:
         pool = self._get_pool()
-        if getattr(pool, "lends_slots", False):
+        has_slot = getattr(pool, "lends_slots", False)
+        if has_slot:
             slot = pool.lend_now()
             if slot is None:
                 slot = await pool.lend()
         else:
             slot = Slot(await pool.acquire())
+        self._has_pool_slot = has_slot
         self._lender = pool
         self._slot = slot
         self._connection = slot.raw
@@ -74,7 +78,7 @@ class Lease(ConnectionBackend):
         slot, lender = self._detach()
         if slot is None:
             return
-        if getattr(lender, "lends_slots", False):
+        if self._has_pool_slot:
             lender.take_back(slot)
         else:
             await asyncio.shield(asyncio.ensure_future(called(lender.release, slot.raw)))
@@ -105,8 +109,10 @@ class Lease(ConnectionBackend):
         slot.in_doubt = True
         if loop is None or loop.is_closed():
             self.driver.terminate(slot.raw)
-        else:
+        elif self._has_pool_slot:
             loop.call_soon_threadsafe(lender.take_back, slot)
+        else:
+            loop.call_soon_threadsafe(hand_in, self.driver, lender, slot.raw)
 
     @property
     def raw_connection(self) -> Any:
@@ -124,7 +130,7 @@ class Lease(ConnectionBackend):
     async def yield_place(self) -> None:
         """Give the raw connection back before its time, what streams over it read to the end."""
         stream = self._stream
-        if stream is None or self._depth or not getattr(self._lender, "lends_slots", False):
+        if stream is None or self._depth or not self._has_pool_slot:
             return
         self._is_yielding = True
         try:
@@ -187,10 +193,10 @@ class Lease(ConnectionBackend):
         self._owed.clear()
         if self._depth:
             self._lost = reason
-        if slot is not None and getattr(self._lender, "lends_slots", False):
+        if slot is not None and self._has_pool_slot:
             self._lender.discard(slot)
         elif slot is not None:
-            self.driver.terminate(slot.raw)
+            hand_in(self.driver, self._lender, slot.raw)
 
     async def _settle(self) -> RawConnection:
         """Make the connection ready again after trouble, or say why it cannot be."""

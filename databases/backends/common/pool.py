@@ -43,8 +43,10 @@ CLOSE_TIMEOUT = 10.0
 class Pool(Keeper):
     """Raw connections of one database on one event loop."""
 
-    lends_slots = True
-    """False where a program has replaced how connections are lent."""
+    @property
+    def lends_slots(self) -> bool:
+        """False where a program has replaced how connections are lent."""
+        return True
 
     def __init__(
         self,

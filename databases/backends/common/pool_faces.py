@@ -21,6 +21,17 @@ class LegacyPool(Pool):
     def __init__(self, *args: Any, **kwargs: Any) -> None:
         super().__init__(*args, **kwargs)
         self._by_raw: dict[int, Slot] = {}
+        self._is_original = True
+
+    @property
+    def is_patched(self) -> bool:
+        """Whether a program has replaced how this very pool lends, as a tracer may do."""
+        return "acquire" in self.__dict__ or "release" in self.__dict__
+
+    @property
+    def lends_slots(self) -> bool:
+        """Whether queries need not go through `acquire` and `release`."""
+        return self._is_original and not self.is_patched
 
     async def lend_raw(self, timeout: float | None = None) -> RawConnection:
         """Lend a connection; `take_back_raw` wants it again."""

@@ -43,9 +43,9 @@ class FastRecord:
         return _RecordMapping(self)
 
     @property
-    def _row(self) -> FastRecord:
-        # What programs read before a record converted its values itself.
-        return self
+    def _row(self) -> Row:
+        # Read by programs: unlike a record, it iterates over values.
+        return Row(self, None, self._keys, self._data)
 
     def keys(self) -> KeysView[str]:
         """Return the column names, each as often as it occurs."""

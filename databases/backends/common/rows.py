@@ -17,7 +17,7 @@ ColumnMaps = tuple[
 
 
 class Row(Sequence[Any]):
-    """The driver row that a third-party backend builds its records over.
+    """The driver row that a record is over: ``record._row``, and what third parties build.
 
     *metadata* has ``keys``; *keymap* maps a key to a sequence that begins with
     its position; *processors* convert values and may be None.
@@ -60,6 +60,26 @@ class Row(Sequence[Any]):
     def values(self) -> list[Any]:
         """Return the values in column order."""
         return list(self._data)
+
+    def items(self) -> list[tuple[str, Any]]:
+        """Return pairs of column name and value."""
+        return list(zip(self.keys(), self._data, strict=True))
+
+    def get(self, key: Any, default: Any = None) -> Any:
+        """Return the value of column *key*, or *default* where there is none."""
+        try:
+            return self[key]
+        except LookupError:
+            return default
+
+    def __eq__(self, other: object) -> bool:
+        return self._data == (other._data if isinstance(other, Row) else other)
+
+    def __hash__(self) -> int:
+        return hash(self._data)
+
+    def __repr__(self) -> str:
+        return repr(self._data)
 
     @property
     def _mapping(self) -> Mapping[str, Any]:
