@@ -27,6 +27,7 @@ from databases.backends.common.backend import CommonConnection
 from databases.backends.common.bulk import chunks_of
 from databases.backends.common.outcomes import run_by_verbs
 from databases.backends.common.statements import Query, as_clause
+from databases.backends.common.transaction import CommonTransaction
 from databases.errors import ConnectionStateError
 from databases.events import logger
 from databases.hooks import settle, start_hooks
@@ -289,9 +290,13 @@ class Connection(Queries):
                     depth = stack.depth_of(run)
                     begin = listeners.transaction(self, "begin", depth, begin)
                 await begin
+                if isinstance(run.backend, CommonTransaction):
+                    run.backend.started()
                 stack.check_around(run)
         except BaseException as error:
             is_cut_off = run not in stack.runs
+            if isinstance(run.backend, CommonTransaction) and not is_cut_off:
+                run.backend.failed()
             stack.pop(run)
             if is_cut_off and isinstance(error, Exception):
                 raise stack.is_over() from error

@@ -7,13 +7,14 @@ from typing import Any
 
 from sqlalchemy.engine.interfaces import Dialect
 
-from databases.backends.common.backend import CommonBackend, CommonConnection, CommonTransaction
+from databases.backends.common.backend import CommonBackend, CommonConnection
 from databases.backends.common.driver import Outcome, RawConnection, takes
 from databases.backends.common.option_tables import AIOMYSQL
 from databases.backends.common.plans import BoundStatement
 from databases.backends.common.pool_faces import AioPool
 from databases.backends.common.rawsql import MYSQL
 from databases.backends.common.records import Record
+from databases.backends.common.transaction import CommonTransaction
 from databases.backends.dialects.mysql import MySQLDriver, make_dialect
 from databases.backends.dialects.packets import connection_class
 from databases.importer import import_driver

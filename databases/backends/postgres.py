@@ -9,7 +9,7 @@ from typing import Any
 
 from sqlalchemy.engine.interfaces import Dialect
 
-from databases.backends.common.backend import CommonBackend, CommonConnection, CommonTransaction
+from databases.backends.common.backend import CommonBackend, CommonConnection
 from databases.backends.common.driver import (
     Arguments,
     Called,
@@ -27,6 +27,7 @@ from databases.backends.common.plans import BoundStatement, Plan
 from databases.backends.common.pool_faces import AsyncpgPool
 from databases.backends.common.rawsql import POSTGRESQL
 from databases.backends.common.records import Record
+from databases.backends.common.transaction import CommonTransaction
 from databases.backends.dialects.postgresql import (
     check_commit,
     make_dialect,

@@ -17,7 +17,7 @@ from typing import Any
 
 from sqlalchemy.engine.interfaces import Dialect
 
-from databases.backends.common.backend import CommonBackend, CommonConnection, CommonTransaction
+from databases.backends.common.backend import CommonBackend, CommonConnection
 from databases.backends.common.cursors import EMPTY, CursorDriver, CursorStream
 from databases.backends.common.driver import (
     Arguments,
@@ -35,6 +35,7 @@ from databases.backends.common.plans import BoundStatement, Plan
 from databases.backends.common.pool_faces import AioPool
 from databases.backends.common.rawsql import POSTGRESQL
 from databases.backends.common.records import Record
+from databases.backends.common.transaction import CommonTransaction
 from databases.backends.dialects.postgresql import (
     RESET,
     DeclaredStream,

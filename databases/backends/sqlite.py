@@ -14,7 +14,6 @@ from sqlalchemy.engine.interfaces import Dialect
 from databases.backends.common.backend import (
     CommonBackend,
     CommonConnection,
-    CommonTransaction,
     statements_of,
 )
 from databases.backends.common.cursors import CursorDriver
@@ -40,6 +39,7 @@ from databases.backends.common.pool_faces import LegacyPool
 from databases.backends.common.pragmas import read_pragmas
 from databases.backends.common.rawsql import SQLITE
 from databases.backends.common.records import Record
+from databases.backends.common.transaction import CommonTransaction
 from databases.backends.dialects import sqlite as dialect
 from databases.backends.dialects.threads import Begun, Job, hop, start, stop, watched_hop
 from databases.importer import import_driver
@@ -437,4 +437,5 @@ class SQLiteTransaction(CommonTransaction):
         await super().start(is_root, extra_options)
 
 
+SQLiteTransaction.own_start = SQLiteTransaction.start
 SQLiteBackend.make_of(SQLiteConnection)

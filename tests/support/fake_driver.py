@@ -7,7 +7,7 @@ from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, field
 from typing import Any
 
-from databases.backends.common.backend import CommonBackend, CommonConnection, CommonTransaction
+from databases.backends.common.backend import CommonBackend, CommonConnection
 from databases.backends.common.driver import (
     Arguments,
     Called,
@@ -19,6 +19,7 @@ from databases.backends.common.driver import (
 from databases.backends.common.options import OptionTable
 from databases.backends.common.plans import Plan
 from databases.backends.common.rawsql import SQLITE
+from databases.backends.common.transaction import CommonTransaction
 from databases.backends.dialects.sqlite import make_dialect
 from databases.interfaces import TransactionBackend
 from databases.urls import DatabaseURL

@@ -40,7 +40,7 @@ from databases.interfaces import DatabaseBackend, TransactionBackend
 from databases.results import Result
 from databases.urls import DatabaseURL
 
-__all__ = ["CommonBackend", "CommonConnection", "CommonTransaction"]
+__all__ = ["CommonBackend", "CommonConnection"]
 
 
 class CommonBackend(DatabaseBackend):
@@ -366,40 +366,6 @@ class CommonConnection(Lease):
             await driver.commit(raw)
         else:
             await driver.run(raw, "RELEASE SAVEPOINT databases_execute_many")
-
-
-class CommonTransaction(TransactionBackend):
-    """One transaction or savepoint on a `CommonConnection`."""
-
-    def __init__(self, connection: CommonConnection) -> None:
-        self._connection = connection
-        self._savepoint: str | None = None
-
-    async def start(  # the signature is interfaces.TransactionBackend's
-        self,
-        is_root: bool,  # noqa: FBT001
-        extra_options: dict[Any, Any],
-    ) -> None:
-        """Begin; *extra_options* as `Database.transaction` takes them."""
-        if self._connection._connection is None:
-            raise ConnectionStateError("Connection is not acquired; acquire it first")
-        self._savepoint = await self._connection.begin(is_root=is_root, options=extra_options)
-
-    def strengths(self, options: Mapping[str, Any]) -> Mapping[str, int]:
-        """Return how much *options* ask for; see `Driver.strengths`."""
-        return self._connection.driver.strengths(options)
-
-    async def commit(self) -> None:
-        """Keep what was done. Raises when the server rolled back instead."""
-        await self._connection.commit(self._savepoint)
-
-    async def rollback(self) -> None:
-        """Undo what was done."""
-        await self._connection.rollback(self._savepoint)
-
-    def abandon(self) -> None:
-        """Undo what was done, without waiting for it."""
-        self._connection.abandon(self._savepoint)
 
 
 class _NoLock:

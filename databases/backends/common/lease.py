@@ -305,6 +305,19 @@ class Lease(ConnectionBackend):
         self._depth += 1
         return name
 
+    def adopt(self) -> None:
+        """Count a transaction that a program began in the place of `begin`."""
+        self._depth += 1
+
+    def distrust(self) -> None:
+        """Undo what a program may have begun before it failed; nothing is waited for."""
+        if self._depth:
+            self._lose("what was being begun inside was given up")
+        elif self._slot is not None:
+            self._slot.in_doubt = self._is_troubled = True
+            self.driver.interrupt(self._slot.raw)
+            self._owed.insert(0, "ROLLBACK")
+
     async def commit(self, savepoint: str | None) -> None:
         """End with what was done kept. Raises when it was not, and then it was not."""
         self._depth -= 1

@@ -50,7 +50,7 @@ def make_dialect() -> Dialect:
 
 def strengths(options: Mapping[str, Any]) -> dict[str, int]:
     """Return how much a transaction with *options* has of each; see `Driver.strengths`."""
-    return {"mode": _MODES.index(_read_mode(options))}
+    return {"mode": _MODES.index(_read_mode(options)), "isolation": 0}
 
 
 def begin_statement(options: Mapping[str, Any]) -> str:
