@@ -30,7 +30,7 @@ from databases.backends.common.outcomes import result_of
 from databases.backends.common.plans import BoundStatement
 from databases.backends.common.pool import Pool
 from databases.backends.common.records import Layout
-from databases.backends.common.statements import CacheStats, Query, Statements
+from databases.backends.common.statements import CacheStats, Query, Statements, fitted
 from databases.backends.common.streams import BATCH_SIZE, OpenStream
 from databases.errors import (
     ConnectionStateError,
@@ -58,7 +58,7 @@ class CommonBackend(DatabaseBackend):
     def __init__(self, database_url: DatabaseURL | str, **options: Any) -> None:
         self._database_url = DatabaseURL(database_url)
         self._options = options
-        self._dialect = self._get_dialect()
+        self._dialect = self.make_dialect()
         self._pool: Any = None
         self._direct: Direct | None = None
 
@@ -70,6 +70,10 @@ class CommonBackend(DatabaseBackend):
 
     def _get_dialect(self) -> Dialect:
         raise NotImplementedError
+
+    def make_dialect(self) -> Dialect:
+        """Return a new dialect, a program's own where it overrides `_get_dialect`."""
+        return fitted(self._get_dialect(), self.connection_class.style)
 
     def _get_connection_kwargs(self) -> dict[str, Any]:
         """Return the options that were given, typed, under the driver's names."""

@@ -157,7 +157,7 @@ class SyncCursor:
 def make_engine(connection: SyncConnection, backend: Any) -> Engine:
     """Return an engine of the dialect of *backend* whose one connection is *connection*."""
     # A dialect of its own: what it learns of the server stays here.
-    given: Any = backend._get_dialect()
+    given: Any = backend.make_dialect()
     for name in ("_json_serializer", "_json_deserializer"):
         setattr(given, name, getattr(backend._dialect, name, None))
     given.dbapi = backend.driver.errors

@@ -34,7 +34,7 @@ from databases.backends.common.plans import (
 from databases.errors import ParameterError
 from databases.events import log_query, logger
 
-__all__ = ["CacheStats", "Query", "Statements", "as_clause"]
+__all__ = ["CacheStats", "Query", "Statements", "as_clause", "fitted"]
 
 Values = Mapping[str, Any]
 _NO_VALUES: Values = {}
@@ -344,6 +344,15 @@ class _StringPlan:
                 self._renderings.clear()
             self._renderings[lengths] = known
         return known
+
+
+def fitted(dialect: Dialect, style: rawsql.Style) -> Dialect:
+    """Return *dialect*, made to write parameters in *style*."""
+    if dialect.paramstyle != style:
+        dialect.paramstyle, dialect.positional = style, True
+        # Some styles want percent signs doubled.
+        dialect.identifier_preparer = dialect.preparer(dialect)
+    return dialect
 
 
 def as_clause(query: Any, values: Values | None) -> ClauseElement:
