@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import asyncio
 import contextlib
+import contextvars
 import sys
 from collections.abc import (
     AsyncGenerator,
@@ -225,13 +226,16 @@ class Connection(Queries):
                     if listeners is None
                     else WatchedStream(listeners, self, asked, make)
                 )
-                async with aclosing(batches):
-                    while True:
-                        async with limited(timeout):
-                            batch = await anext(batches, None)
-                        if batch is None:
-                            break
-                        yield batch
+                try:
+                    async with aclosing(batches):
+                        while True:
+                            async with limited(timeout):
+                                batch = await anext(batches, None)
+                            if batch is None:
+                                break
+                            yield batch
+                finally:
+                    self._clean_up_soon()
             else:
                 clause: Any = as_clause(query, values)
                 async with self.transaction():
@@ -306,25 +310,34 @@ class Connection(Queries):
         return run
 
     async def _end(self, run: Run, *, commit: bool) -> None:
+        if not self._query_lock.take_now():
+            try:
+                await self._query_lock.take()
+            except BaseException:
+                await self._abandon(run)
+                raise
         inner: list[Run] = []
         is_kept = False
         try:
-            if not self._query_lock.take_now():
-                await self._query_lock.take()
+            self._stack.check_open(run, "commit" if commit else "roll back")
+            inner = self._stack.inside(run)
+            run.state = RunState.ENDING
+            # The others wait for the turn to begin.
+            left = [*(each for each in reversed(inner) if each.is_open), run]
             try:
-                self._stack.check_open(run, "commit" if commit else "roll back")
-                inner = self._stack.inside(run)
-                for each in reversed(inner):
-                    if each.state is RunState.OPEN:  # or else it waits for the turn to begin
-                        await self._ending(each, commit=False)
-                await self._ending(run, commit=commit)
-                is_kept = commit
-            finally:
-                self._query_lock.give()
+                while left:
+                    each = left.pop(0)
+                    await self._ending(each, commit=commit and each is run)
+            except BaseException:
+                await self._give_up(left)
+                raise
+            is_kept = commit
         finally:
-            if run.hooks or inner:
-                settle(self._stack.runs, run, is_kept=is_kept)
-            self._stack.pop(run)
+            self._query_lock.give()
+            if run.state is RunState.ENDING:
+                if run.hooks or inner:
+                    settle(self._stack.runs, run, is_kept=is_kept)
+                self._stack.pop(run)
 
     def _ending(self, run: Run, *, commit: bool) -> Awaitable[None]:
         work = run.backend.commit() if commit else run.backend.rollback()
@@ -335,27 +348,43 @@ class Connection(Queries):
         return listeners.transaction(self, "commit" if commit else "rollback", depth, work)
 
     async def _abandon(self, run: Run) -> None:
-        if run not in self._stack.runs:
+        if run not in self._stack.runs or run.state is RunState.ENDING:
             return
         try:
             inner = self._stack.inside(run)
-            for each in reversed([run, *inner]):
-                if each.state is RunState.STARTING:
-                    continue
-                abandon: Callable[[], None] | None = getattr(each.backend, "abandon", None)
-                if abandon is None:
-                    await self._ending(each, commit=False)
-                    continue
-                abandon()
-                listeners = self._database._listeners
-                if listeners is not None:
-                    listeners.ended(self, "rollback", self._stack.depth_of(each))
+            await self._give_up([each for each in (*reversed(inner), run) if each.is_open])
             lose = getattr(self._connection, "_lose", None)
             if lose is not None and any(each.state is RunState.STARTING for each in inner):
                 lose("what was being begun inside was given up")  # it may be on its way
         finally:
             settle(self._stack.runs, run, is_kept=False)
             self._stack.pop(run)
+            self._clean_up_soon()
+
+    async def _give_up(self, runs: list[Run]) -> None:
+        """Roll *runs* back, the innermost first; of ours, nothing is waited for."""
+        for each in runs:
+            abandon: Callable[[], None] | None = getattr(each.backend, "abandon", None)
+            if abandon is None:
+                await self._ending(each, commit=False)
+                continue
+            abandon()
+            listeners = self._database._listeners
+            if listeners is not None:
+                listeners.ended(self, "rollback", self._stack.depth_of(each))
+
+    def _clean_up_soon(self) -> None:
+        """Have the server end what was given up, though the connection is held on and idle."""
+        held_on = self._connection_counter > 1 and not self._stack.runs
+        if held_on and getattr(self._connection, "_owed", None) and running_loop() is not None:
+            task = contextvars.Context().run(asyncio.ensure_future, self._clean_up())
+            self._leaving.add(task)
+            task.add_done_callback(self._leaving.discard)
+
+    async def _clean_up(self) -> None:
+        clean_up: Any = getattr(self._connection, "clean_up", None)
+        async with self, self._query_lock:
+            await clean_up()
 
     def _forsake(self, run: Run) -> None:
         """Roll *run* back because nobody can end it any more; called by the collector."""

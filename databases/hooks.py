@@ -59,11 +59,16 @@ class Hooking:
         """Run *work* in a task that shares the connection of this one."""
         me = asyncio.current_task()
         own = None if me is None else self._connection_map.get(me)
-        task = asyncio.ensure_future(work)
-        if own is not None:
-            # Or else it would wait for a connection that this task may hold
-            # while it waits for the hooks.
-            self._connection_map[task] = own
+
+        async def act() -> T:
+            acting = asyncio.current_task()
+            if own is not None and acting is not None:
+                # Or else it would wait for a connection that this task may hold
+                # while it waits for the hooks.
+                self._connection_map[acting] = own
+            return await work
+
+        task = asyncio.ensure_future(act())
         self._hook_tasks.add(task)
         task.add_done_callback(self._hook_tasks.discard)
         return task

@@ -39,7 +39,7 @@ class Stack:
 
     def check_open(self, run: Run, verb: str) -> None:
         """Raise `TransactionStateError` if *run* has ended."""
-        if run.state is not RunState.OPEN or run not in self.runs:
+        if not run.is_open or run not in self.runs:
             raise TransactionStateError(
                 f"cannot {verb}: the transaction has ended already; start another one"
             )
@@ -119,6 +119,9 @@ class Stack:
         turn: asyncio.Future[None] = asyncio.get_running_loop().create_future()
         entry = (turn, run, inherited)
         self._waiting.append(entry)
+        task = None if self.runs[-1].task is None else self.runs[-1].task()
+        if task is not None:
+            task.add_done_callback(self._look_again)  # what comes then goes inside
         try:
             await turn
         except BaseException:
@@ -126,18 +129,25 @@ class Stack:
                 self._waiting.remove(entry)
             self.pop(run)
             raise
+        finally:
+            if task is not None:
+                task.remove_done_callback(self._look_again)
 
     def pop(self, run: Run) -> None:
         """Take *run* and what is inside it off; let the next one begin."""
         if run in self.runs:
             index = self.runs.index(run)
             for inner in self.runs[index:]:
-                if inner.is_shared or (inner is not run and inner.state is RunState.OPEN):
+                if inner.is_shared or (inner is not run and inner.is_open):
                     own = None if inner.task is None else inner.task()
                     self.cut_off[inner] = own is not None and own is current_task()
                 inner.state = RunState.ENDED
             del self.runs[index:]
         run.state = RunState.ENDED
+        self._look_again()
+
+    def _look_again(self, _: object = None) -> None:
+        """Let the first of those that wait begin, if it may."""
         for entry in list(self._waiting):
             turn, waiting, inherited = entry
             if turn.done():

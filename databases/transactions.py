@@ -37,6 +37,7 @@ class RunState(enum.Enum):
 
     STARTING = "starting"  # on the stack, BEGIN not answered yet
     OPEN = "open"
+    ENDING = "ending"  # its COMMIT or ROLLBACK is on its way
     ENDED = "ended"  # committed, rolled back or lost
 
 
@@ -48,6 +49,7 @@ class Run:
         "backend",
         "connection",
         "hooks",
+        "is_left",
         "is_shared",
         "limit",
         "options",
@@ -68,6 +70,8 @@ class Run:
         self.limit: AsyncExitStack | None = None
         self.is_shared = False
         """Whether every task's transactions go inside: force_rollback's own."""
+        self.is_left = False
+        """Whether it has given back the connection it entered when it began."""
         self.hooks: list[Hook] | None = None
         """What waits for its end; once it has ended, what is due."""
         task = current_task()
@@ -79,12 +83,17 @@ class Run:
         task = None if self.task is None else self.task()
         return task is None or task.done()
 
+    @property
+    def is_open(self) -> bool:
+        """Whether it has begun, and nothing has begun to end it."""
+        return self.state is RunState.OPEN
+
     def is_around(self, task: asyncio.Task[Any] | None, inherited: frozenset[int]) -> bool:
         """Tell whether what *task* begins on the same connection belongs inside."""
         return (
             id(self.backend) in inherited
             or (self.task is not None and task is not None and self.task() is task)
-            or (self.state is RunState.OPEN and self.has_orphaned)
+            or (self.is_open and self.has_orphaned)
         )
 
 
@@ -158,7 +167,12 @@ class Transaction:
         try:
             await self._leave(run, exception[0])
         except BaseException as error:
-            await limit.__aexit__(type(error), error, error.__traceback__)
+            try:
+                await limit.__aexit__(type(error), error, error.__traceback__)
+            except TimeoutError:
+                if exception[0] is None:
+                    raise
+                return  # the block's own error matters more
             raise
         await limit.__aexit__(*exception)
 
@@ -263,9 +277,7 @@ class Transaction:
         try:
             await connection._end(run, commit=commit and not inner)
         finally:
-            connection._stack.leave(run)
-            self._forget(run)
-            await connection.__aexit__()
+            await self._left(run)
         if inner and commit:
             raise TransactionStateError(
                 f"cannot commit: {len(inner)} inner transaction(s) were still open and everything "
@@ -278,9 +290,17 @@ class Transaction:
         try:
             await connection._abandon(run)
         finally:
-            connection._stack.leave(run)
-            self._forget(run)
-            await connection.__aexit__()
+            await self._left(run)
+
+    async def _left(self, run: Run) -> None:
+        """Forget *run* once it has ended, and leave the connection it was on."""
+        if run.state is RunState.ENDING:
+            return  # another task ends it, and will be back here
+        run.connection._stack.leave(run)
+        self._forget(run)
+        if not run.is_left:
+            run.is_left = True
+            await run.connection.__aexit__()
 
     def _current_run(self, verb: str) -> Run:
         """Return what runs in this context, or else the only thing that runs."""

@@ -109,6 +109,7 @@ class Network:
 
     async def _shut_down(self) -> None:
         self._server.close()
+        await asyncio.sleep(0.01)  # or else what was accepted just now would stay open
         for link in list(self._links):
             link.reset()
         for task in list(self._tasks):

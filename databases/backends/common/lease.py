@@ -18,6 +18,7 @@ from databases.backends.common.pool import Pool
 from databases.backends.common.slots import Slot
 from databases.backends.common.streams import OpenStream
 from databases.errors import ConnectionStateError, NotConnectedError, TransactionStateError
+from databases.events import logger
 from databases.interfaces import ConnectionBackend
 
 __all__ = ["Lease"]
@@ -214,6 +215,9 @@ class Lease(ConnectionBackend):
             await self._take()
         slot = self._slot
         assert slot is not None
+        if self._owed and not self._depth and not self.driver.is_usable(slot.raw):
+            self._lose("its connection has ended")  # and with it what was to be undone
+            return await self._settle()
         try:
             if slot.in_doubt:
                 await self._recover(slot)
@@ -232,6 +236,14 @@ class Lease(ConnectionBackend):
             raise
         slot.in_doubt = self._is_troubled = False
         return self._connection
+
+    async def clean_up(self) -> None:
+        """Settle what a statement that was given up has left, before the next one comes."""
+        if self._owed and self._lost is None and self._connection is not None:
+            try:
+                await self._settle()
+            except Exception:  # noqa: BLE001  # nobody waits for it, and the next statement is told
+                logger.debug("clean-up of a connection failed", exc_info=True)
 
     async def _pay(self, raw: RawConnection) -> None:
         """Undo what was left to be undone before the next statement."""
@@ -335,7 +347,12 @@ class Lease(ConnectionBackend):
                 self._depth -= 1
                 self._leave_lost()
         if savepoint is not None:
-            await self._run(f"RELEASE SAVEPOINT {savepoint}")
+            try:
+                await self._run(f"RELEASE SAVEPOINT {savepoint}")
+            except BaseException:
+                # Where it is gone all the same, this fails, and so does what is around it.
+                self._owe(f"ROLLBACK TO SAVEPOINT {savepoint}", only=self._slot is not None)
+                raise
             return
         try:
             await self.driver.commit(self._connection)

@@ -10,6 +10,7 @@ from collections.abc import Callable, Mapping
 from typing import Any, ClassVar
 
 from databases.backends.common.lease import Lease
+from databases.errors import TransactionStateError
 from databases.interfaces import TransactionBackend
 
 __all__ = ["CommonTransaction"]
@@ -24,7 +25,7 @@ class CommonTransaction(TransactionBackend):
     def __init__(self, connection: Lease) -> None:
         self._connection = connection
         self._savepoint: str | None = None
-        self._is_begun = self._was_asked = False
+        self._is_begun = self._was_asked = self._is_ended = False
 
     async def start(  # the signature is interfaces.TransactionBackend's
         self,
@@ -42,6 +43,14 @@ class CommonTransaction(TransactionBackend):
         if not self._is_begun:
             self._is_begun = True
             self._connection.adopt()
+
+    def _ends(self) -> bool:
+        """Note that it ends, and tell whether nobody has ended it before."""
+        if self._is_ended:
+            return False
+        self.started()
+        self._is_ended = True
+        return True
 
     def failed(self) -> None:
         """Undo what was begun before `start` raised; nothing is waited for."""
@@ -63,15 +72,19 @@ class CommonTransaction(TransactionBackend):
 
     async def commit(self) -> None:
         """Keep what was done. Raises when the server rolled back instead."""
+        if not self._ends():
+            raise TransactionStateError("cannot commit: the transaction was given up; run it again")
         await self._connection.commit(self._savepoint)
 
     async def rollback(self) -> None:
         """Undo what was done."""
-        await self._connection.rollback(self._savepoint)
+        if self._ends():
+            await self._connection.rollback(self._savepoint)
 
     def abandon(self) -> None:
-        """Undo what was done, without waiting for it."""
-        self._connection.abandon(self._savepoint)
+        """Undo what was done, without waiting for it; nothing where its end is on its way."""
+        if self._ends():
+            self._connection.abandon(self._savepoint)
 
 
 CommonTransaction.own_start = CommonTransaction.start
