@@ -71,6 +71,7 @@ class Connection(Queries):
         self._is_acquired = False
         self._loop: asyncio.AbstractEventLoop | None = None
         self._leaving: set[asyncio.Future[None]] = set()
+        self._cleaning: asyncio.Future[None] | None = None
         self._connection_counter = 0
         self._acquired_at: float | None = None  # known while somebody listens
         self._stack = Stack()
@@ -121,6 +122,11 @@ class Connection(Queries):
 
     async def _release(self) -> None:
         self._stack.runs.clear()
+        cleaning, self._cleaning = self._cleaning, None
+        if cleaning is not None and not cleaning.done():
+            cleaning.cancel()  # what is left of it, the pool does
+            lease: Any = self._connection
+            lease.doubt()
         if self._database._listeners is not None:
             self._database._listeners.released(self)
         await self._connection.release()
@@ -377,14 +383,12 @@ class Connection(Queries):
         """Have the server end what was given up, though the connection is held on and idle."""
         held_on = self._connection_counter > 1 and not self._stack.runs
         if held_on and getattr(self._connection, "_owed", None) and running_loop() is not None:
-            task = contextvars.Context().run(asyncio.ensure_future, self._clean_up())
-            self._leaving.add(task)
-            task.add_done_callback(self._leaving.discard)
+            self._cleaning = contextvars.Context().run(asyncio.ensure_future, self._clean_up())
 
     async def _clean_up(self) -> None:
-        clean_up: Any = getattr(self._connection, "clean_up", None)
-        async with self, self._query_lock:
-            await clean_up()
+        lease: Any = self._connection
+        async with self._query_lock:
+            await lease.clean_up()
 
     def _forsake(self, run: Run) -> None:
         """Roll *run* back because nobody can end it any more; called by the collector."""

@@ -237,6 +237,11 @@ class Lease(ConnectionBackend):
         slot.in_doubt = self._is_troubled = False
         return self._connection
 
+    def doubt(self) -> None:
+        """Have the pool see to it that nothing is left on the connection."""
+        if self._slot is not None:
+            self._slot.in_doubt = True
+
     async def clean_up(self) -> None:
         """Settle what a statement that was given up has left, before the next one comes."""
         if self._owed and self._lost is None and self._connection is not None:
@@ -350,8 +355,9 @@ class Lease(ConnectionBackend):
             try:
                 await self._run(f"RELEASE SAVEPOINT {savepoint}")
             except BaseException:
-                # Where it is gone all the same, this fails, and so does what is around it.
-                self._owe(f"ROLLBACK TO SAVEPOINT {savepoint}", only=self._slot is not None)
+                if self._slot is not None and self._depth:
+                    # Where it is gone all the same, this fails, and so does what is around it.
+                    self._owe(f"ROLLBACK TO SAVEPOINT {savepoint}")
                 raise
             return
         try:
