@@ -100,7 +100,7 @@ class Database(Queries, Hooking, Inspecting):
         # What force_rollback shares among all tasks while it is connected.
         self._global_connection: Connection | None = None
         self._global_transaction: Transaction | None = None
-        self._connecting: asyncio.Lock | None = None
+        self._connecting: tuple[weakref.ref[asyncio.AbstractEventLoop], asyncio.Lock] | None = None
         self._loop: asyncio.AbstractEventLoop | None = None
         self._forks = forks.count
         # None while nobody listens: that is all a query asks.
@@ -133,31 +133,34 @@ class Database(Queries, Hooking, Inspecting):
         """
         if self._forks != forks.count:
             await self._forget_parent()
-        lock = self._connecting
-        if lock is None:
-            lock = self._connecting = asyncio.Lock()
-        try:
-            async with lock:
-                if self.is_connected:
-                    logger.debug("Already connected, skipping connection")
-                    return
-                await self._backend.connect()
-                self.is_connected = True
-                self._loop = asyncio.get_running_loop()
-                logger.info(
-                    "Connected to database %s", self.url.obscure_password, extra=CONNECT_EXTRA
-                )
-                if self._force_rollback:
-                    try:
-                        await self._begin_global()
-                    except GeneratorExit:
-                        self._close_at_once()
-                        raise
-                    except BaseException:
-                        await self._close()
-                        raise
-        finally:
-            self._connecting = None if not lock.locked() else lock
+        async with self._one_at_a_time():
+            if self.is_connected and self._loop is not None and self._loop.is_closed():
+                # Nobody can disconnect it there any more.
+                self._global_connection = self._global_transaction = None
+                await self._close()
+            if self.is_connected:
+                logger.debug("Already connected, skipping connection")
+                return
+            await self._backend.connect()
+            self.is_connected = True
+            self._loop = asyncio.get_running_loop()
+            logger.info("Connected to database %s", self.url.obscure_password, extra=CONNECT_EXTRA)
+            if self._force_rollback:
+                try:
+                    await self._begin_global()
+                except GeneratorExit:
+                    self._close_at_once()
+                    raise
+                except BaseException:
+                    await self._close()
+                    raise
+
+    def _one_at_a_time(self) -> asyncio.Lock:
+        """Return the lock of whoever connects or disconnects on this event loop."""
+        loop = asyncio.get_running_loop()
+        if self._connecting is None or self._connecting[0]() is not loop:
+            self._connecting = weakref.ref(loop), asyncio.Lock()
+        return self._connecting[1]
 
     async def _forget_parent(self) -> None:
         """Start anew in a process that was forked; what the parent holds stays its own."""
@@ -181,17 +184,19 @@ class Database(Queries, Hooking, Inspecting):
         """
         if self._forks != forks.count:
             await self._forget_parent()
+        if self.is_connected:
+            await self._finish_hooks(timeout)
         if not self.is_connected:
             logger.debug("Already disconnected, skipping disconnection")
             return
-        await self._finish_hooks(timeout)
         transaction, self._global_transaction = self._global_transaction, None
         connection = self._global_connection
         self.is_connected = False
         try:
             try:
                 if transaction is not None:
-                    await transaction.__aexit__()
+                    async with self._one_at_a_time():
+                        await transaction.__aexit__()
             except GeneratorExit:
                 self._close_at_once()
                 raise

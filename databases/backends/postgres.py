@@ -29,6 +29,7 @@ from databases.backends.common.rawsql import POSTGRESQL
 from databases.backends.common.records import Record
 from databases.backends.common.transaction import CommonTransaction
 from databases.backends.dialects.postgresql import (
+    RESET_ROLES,
     check_commit,
     make_dialect,
     read_options,
@@ -86,7 +87,10 @@ class AsyncpgDriver:
             given["password"] = url.password
         if url.database:
             given["database"] = url.database
-        return await asyncpg.connect(**{**given, **await with_password(arguments)})
+        raw = await asyncpg.connect(**{**given, **await with_password(arguments)})
+        if "RESET ALL" in (query := raw.get_reset_query()):
+            raw._reset_query = query + RESET_ROLES
+        return raw
 
     async def close(self, raw: RawConnection) -> None:
         """Say goodbye and close, after the cancel requests on their way."""
@@ -123,7 +127,10 @@ class AsyncpgDriver:
 
         It tells nobody but whoever comes next, before anything is sent.
         """
-        return isinstance(error, asyncpg.InternalClientError) and str(error).startswith(_NOT_SENT)
+        # asyncpg sends a statement that is out of date again itself, but not for a cursor.
+        is_stale = isinstance(error, asyncpg.InvalidCachedStatementError)
+        is_late = isinstance(error, asyncpg.InternalClientError)
+        return is_stale or (is_late and str(error).startswith(_NOT_SENT))
 
     def lost_transaction(self, raw: RawConnection, error: BaseException) -> bool:
         """Say no: a failed statement leaves it open, though only undoing it works."""
@@ -210,11 +217,14 @@ class AsyncpgDriver:
 
     async def begin(self, raw: RawConnection, options: Mapping[str, Any]) -> None:
         """Begin by asyncpg's own transaction, so that ``raw.transaction()`` nests in it."""
-        if not options:
-            await raw.transaction().start()
-            return
         isolation, readonly, deferrable = read_options(options)
-        await raw.transaction(isolation=isolation, readonly=readonly, deferrable=deferrable).start()
+        try:
+            await raw.transaction(
+                isolation=isolation, readonly=readonly, deferrable=deferrable
+            ).start()
+        except BaseException:
+            raw._top_xact = None  # or else every later one would be a savepoint
+            raise
 
     async def commit(self, raw: RawConnection) -> None:
         """Commit."""

@@ -45,6 +45,7 @@ from databases.backends.dialects.postgresql import (
     make_dialect,
     strengths,
 )
+from databases.errors import ConfigurationError
 from databases.importer import import_driver
 from databases.interfaces import TransactionBackend
 from databases.urls import DatabaseURL
@@ -88,6 +89,7 @@ class PsycopgDriver(CursorDriver):
         given: dict[str, Any] = libpq_arguments(url)
         given.setdefault("connect_timeout", 60)
         given.update({"autocommit": True, **await with_password(arguments)})
+        _check(given)
         raw = await psycopg.AsyncConnection.connect(**given)
         raw.given_up = None
         raw.wait = functools.partial(_wait, weakref.ref(raw))
@@ -125,6 +127,16 @@ class PsycopgDriver(CursorDriver):
     def in_transaction(self, raw: RawConnection) -> bool:
         """Ask libpq: active, in a transaction, or in a failed one."""
         return raw.pgconn.transaction_status in (1, 2, 3)
+
+    def is_unsent(self, error: BaseException) -> bool:
+        """Say yes too where the server refuses a prepared statement before it does anything.
+
+        The table has changed, or somebody has deallocated it: psycopg would
+        send it for ever on that connection.
+        """
+        is_stale = isinstance(error, psycopg.errors.FeatureNotSupported) and "cached" in str(error)
+        is_gone = isinstance(error, psycopg.errors.InvalidSqlStatementName)
+        return is_stale or is_gone or super().is_unsent(error)
 
     def can_recover(self, raw: RawConnection) -> bool:
         """Psycopg can cancel on the server and read what it answers."""
@@ -170,6 +182,12 @@ class PsycopgDriver(CursorDriver):
 
     async def reset(self, raw: RawConnection) -> None:
         """Forget settings, listeners, advisory locks and cursors."""
+        # What psycopg keeps on its own side first: it would begin a transaction.
+        raw.row_factory = psycopg.rows.tuple_row
+        await raw.set_autocommit(True)
+        await raw.set_isolation_level(None)
+        await raw.set_read_only(None)
+        await raw.set_deferrable(None)
         await raw.execute(RESET)
 
     async def fetch(self, raw: RawConnection, sql: str, args: Arguments) -> Fetched:
@@ -253,6 +271,20 @@ async def _wait(connection: weakref.ref[Any], gen: Any, *args: Any, **kwargs: An
         # Not the exception itself: it would keep alive what the task has left.
         raw.given_up = gen
         raise
+
+
+def _check(arguments: Mapping[str, Any]) -> None:
+    """Raise `ConfigurationError` for arguments with which queries would not work."""
+    if not arguments["autocommit"]:
+        raise ConfigurationError(
+            "cannot connect: with autocommit=False, what is executed outside a transaction "
+            "would be dropped; leave autocommit on and use database.transaction()"
+        )
+    if arguments.get("row_factory") is not None:
+        raise ConfigurationError(
+            "cannot connect: records are made of psycopg's tuples; leave row_factory out, "
+            "and give into= to the queries"
+        )
 
 
 async def _executed(raw: RawConnection, sql: str, args: Arguments) -> Any:

@@ -4,12 +4,13 @@ from __future__ import annotations
 
 import asyncio
 import logging
+from typing import Any
 
 import pytest
 
 from databases import Database
 from tests.conftest import MakeDatabase
-from tests.support.checks import until_waiting, within
+from tests.support.checks import eventually_none, until_waiting, within
 from tests.support.drivers import requires
 from tests.support.outside import Outside
 from tests.support.tables import codes
@@ -239,3 +240,64 @@ async def test_it_connects_again_after_being_disconnected_in_use(
 
     async with database:
         assert await within(database.fetch_val("SELECT 1")) == 1
+
+
+async def test_a_connect_that_is_given_up_makes_no_second_pool(
+    make_database: MakeDatabase, outside: Outside
+) -> None:
+    database = make_database()
+    first = asyncio.create_task(database.connect())
+    await asyncio.sleep(0)
+    second = asyncio.create_task(database.connect())
+    await asyncio.sleep(0)
+    first.cancel()
+    await asyncio.wait({first})
+    third = asyncio.create_task(database.connect())
+    await asyncio.gather(second, third)
+
+    assert await database.fetch_val("SELECT 1") == 1
+    await database.disconnect()
+    await eventually_none(outside.sessions, "sessions left")
+
+
+async def test_disconnecting_twice_while_a_hook_runs(make_database: MakeDatabase) -> None:
+    database = make_database()
+    await database.connect()
+    goes_on = asyncio.Event()
+
+    async def act() -> None:
+        async with database.transaction() as transaction:
+            transaction.on_commit(goes_on.wait)
+
+    task = asyncio.create_task(act())
+    await asyncio.sleep(0.1)
+    ends = [asyncio.create_task(database.disconnect()) for _ in range(2)]
+    await asyncio.sleep(0.05)
+    goes_on.set()
+
+    await asyncio.gather(task, *ends)
+    assert not database.is_connected
+
+
+async def test_connecting_while_force_rollback_ends(make_database: MakeDatabase) -> None:
+    database = make_database(force_rollback=True)
+    await database.connect()
+
+    ending = asyncio.create_task(database.disconnect())
+    await asyncio.sleep(0)
+    await database.connect()
+    await ending
+
+    assert await database.fetch_val("SELECT 1") == 1
+
+
+def test_connecting_again_when_the_loop_has_gone(url: str, outside: Outside) -> None:
+    database = Database(url)
+
+    async def connect_and_ask() -> Any:
+        await database.connect()
+        return await database.fetch_val("SELECT 1")
+
+    assert [asyncio.run(connect_and_ask()) for _ in range(3)] == [1, 1, 1]
+    asyncio.run(database.disconnect())
+    outside.check_left_alone()

@@ -21,6 +21,7 @@ from databases.urls import DatabaseURL
 
 __all__ = [
     "RESET",
+    "RESET_ROLES",
     "DeclaredStream",
     "PostgreSQLDialect",
     "begin_statement",
@@ -32,7 +33,8 @@ __all__ = [
     "strengths",
 ]
 
-RESET = "SELECT pg_advisory_unlock_all(); CLOSE ALL; UNLISTEN *; RESET ALL"
+RESET_ROLES = "; RESET SESSION AUTHORIZATION; RESET ROLE"
+RESET = f"SELECT pg_advisory_unlock_all(); CLOSE ALL; UNLISTEN *; RESET ALL{RESET_ROLES}"
 """Makes a session as new, as far as the next user of the connection can tell."""
 
 _cursor_numbers = itertools.count(1)
