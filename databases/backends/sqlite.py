@@ -42,6 +42,13 @@ from databases.backends.common.records import Record
 from databases.backends.common.transaction import CommonTransaction
 from databases.backends.dialects import sqlite as dialect
 from databases.backends.dialects.threads import Begun, Job, hop, start, stop, watched_hop
+from databases.backends.dialects.writing import (
+    WritingTurn,
+    begin_turn,
+    end_turn,
+    is_deferred_begin,
+    writes,
+)
 from databases.importer import import_driver
 from databases.interfaces import TransactionBackend
 from databases.urls import DatabaseURL
@@ -105,7 +112,7 @@ class SQLiteDriver(CursorDriver):
         """Stop what is running, close and end the thread."""
         self.interrupt(raw)
         stop(raw)
-        _end_turn(raw)
+        end_turn(raw)
 
     def fileno(self, raw: RawConnection) -> int:
         """Nothing comes unasked from a file."""
@@ -155,7 +162,7 @@ class SQLiteDriver(CursorDriver):
         else:
             raise TimeoutError("cannot go on: SQLite waits for a lock")
         await done
-        _end_turn(raw)
+        end_turn(raw)
 
     async def cancel(self, raw: RawConnection) -> None:
         """Stop and close."""
@@ -182,37 +189,41 @@ class SQLiteDriver(CursorDriver):
 
     async def execute(self, raw: RawConnection, sql: str, args: Arguments, plan: Plan) -> Outcome:
         """Run *sql* for its effect; without arguments it may be a script."""
-        if plan.kind is Kind.SELECT:
+        if plan.kind is Kind.SELECT or (plan.kind is Kind.OTHER and not writes(sql, plan.kind)):
             raw.is_fresh = False
         else:
-            await _begin_turn(raw)
+            await begin_turn(raw)
         try:
             outcome: Outcome = await watched_hop(
                 raw, dialect.execute, raw._conn, sql, args or (), plan
             )
         finally:
-            _end_turn(raw)
+            end_turn(raw)
+        if plan.kind is Kind.OTHER:
+            raw.is_fresh = is_deferred_begin(sql)
         return outcome
 
     async def call(self, raw: RawConnection, sql: str, args: Sequence[Value]) -> Called:
         """Run *sql* and tell everything about its result."""
-        if kind_of(sql) is not Kind.SELECT and not sql.startswith("PRAGMA"):
-            await _begin_turn(raw)
+        if writes(sql, kind_of(sql)):
+            await begin_turn(raw)
+        else:
+            raw.is_fresh = False
         try:
             called: Called = await hop(raw, dialect.call, raw._conn, sql, args)
         finally:
-            _end_turn(raw)
+            end_turn(raw)
         return called
 
     async def execute_many(
         self, raw: RawConnection, sql: str, rows: Sequence[Sequence[Value]]
     ) -> None:
         """Run *sql* once per row."""
-        await _begin_turn(raw)
+        await begin_turn(raw)
         try:
             await hop(raw, dialect.execute_many, raw._conn, sql, rows)
         finally:
-            _end_turn(raw)
+            end_turn(raw)
 
     def run(  # type: ignore[override]  # awaited all the same
         self, raw: RawConnection, sql: str
@@ -241,36 +252,22 @@ class SQLiteDriver(CursorDriver):
             raw.is_fresh = True
             return
         if not is_deferred:
-            await _begin_turn(raw)
+            await begin_turn(raw)
         try:
             await self.run(raw, statement)
         finally:
             raw.is_fresh = is_deferred
-            _end_turn(raw)
+            end_turn(raw)
 
     async def commit(self, raw: RawConnection) -> None:
         """Commit."""
         await self.run(raw, "COMMIT")
-        _end_turn(raw)
+        end_turn(raw)
 
     async def rollback(self, raw: RawConnection) -> None:
         """Roll back, unless SQLite has done so."""
         await hop(raw, dialect.roll_back, raw._conn)
-        _end_turn(raw)
-
-
-async def _begin_turn(raw: RawConnection) -> None:
-    """Wait to write, but never in a transaction that may hold a lock others wait for."""
-    # A pool that a program made itself lends connections without a turn.
-    turn = getattr(raw, "turn", None)
-    if turn is not None and (raw.is_fresh or not raw._connection.in_transaction):
-        await turn.take(raw)
-
-
-def _end_turn(raw: RawConnection) -> None:
-    turn = getattr(raw, "turn", None)
-    if turn is not None and not (raw._connection and raw._connection.in_transaction):
-        turn.give(raw)
+        end_turn(raw)
 
 
 class SQLitePool(LegacyPool):
@@ -291,7 +288,7 @@ class SQLitePool(LegacyPool):
 
     def _set_up(self, options: PoolOptions) -> None:
         self._anchor: sqlite3.Connection | None = None
-        self._turn: dialect.WritingTurn | None = None
+        self._turn: WritingTurn | None = None
         super().__init__(SQLITE_DRIVER, self._open_file, options, keeps=0, enough=ENOUGH)
         # A subclass or program that replaced them is asked for each loan.
         cls = type(self)
@@ -323,7 +320,7 @@ class SQLitePool(LegacyPool):
             self._keeps = KEPT
             milliseconds = self._arguments["pragmas"].get("busy_timeout")
             seconds = self._arguments.get("timeout", 5.0)
-            self._turn = dialect.WritingTurn(
+            self._turn = WritingTurn(
                 float(seconds) if milliseconds is None else int(milliseconds) / 1000
             )
             await self.start()

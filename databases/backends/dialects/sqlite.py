@@ -5,9 +5,7 @@ Each function is one hop to the thread: execute, fetch and close together.
 
 from __future__ import annotations
 
-import asyncio
 import sqlite3
-from collections import deque
 from collections.abc import Callable, Mapping, Sequence
 from typing import Any
 
@@ -24,7 +22,6 @@ from databases.errors import ConfigurationError
 
 __all__ = [
     "RowStream",
-    "WritingTurn",
     "begin_statement",
     "call",
     "execute",
@@ -231,45 +228,3 @@ class RowStream:
         if self._raw._running:
             hop(self._raw, self._cursor.close)
         return True
-
-
-class WritingTurn:
-    """Lets the writers of one pool take turns.
-
-    SQLite has one writer at a time and lets the others poll, which starves
-    some of them when there are hundreds. It is asked all the same: another
-    process may write, and after *patience* seconds nobody waits here.
-    """
-
-    def __init__(self, patience: float) -> None:
-        self._patience = patience
-        self._writer: Any = None
-        self._line: deque[tuple[asyncio.Future[None], Any]] = deque()
-
-    async def take(self, raw: Any) -> None:
-        """Wait until *raw* may write, and until then hold no lock of SQLite's."""
-        if self._writer is None:
-            self._writer = raw
-        if self._writer is raw:
-            return
-        turn: asyncio.Future[None] = asyncio.get_running_loop().create_future()
-        self._line.append((turn, raw))
-        try:
-            await asyncio.wait({turn}, timeout=self._patience)
-        except BaseException:
-            self.give(raw)
-            raise
-        finally:
-            turn.cancel()
-
-    def give(self, raw: Any) -> None:
-        """Let the next one write; does nothing when it is not *raw*'s turn."""
-        if self._writer is not raw:
-            return
-        self._writer = None
-        while self._line:
-            turn, following = self._line.popleft()
-            if not turn.done():
-                self._writer = following
-                turn.set_result(None)
-                return
