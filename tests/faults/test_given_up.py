@@ -183,6 +183,42 @@ async def test_a_writer_that_waits_for_another_process(
     assert "late" not in texts(outside)
 
 
+@requires("file")
+@pytest.mark.parametrize(
+    "script",
+    [
+        "BEGIN IMMEDIATE; INSERT INTO notes (text) VALUES ('late'); COMMIT",
+        "BEGIN; INSERT INTO notes (text) VALUES ('late'); END;",
+        "BEGIN IMMEDIATE; INSERT INTO notes (text) VALUES ('late')",
+        "PRAGMA user_version = 5; INSERT INTO notes (text) VALUES ('late')",
+        "SELECT 1; INSERT INTO notes (text) VALUES ('late')",
+        "INSERT INTO notes (text) VALUES ('late'); INSERT INTO notes (text) VALUES ('late')",
+        "PRAGMA user_version = 5",
+        "pragma main.user_version(5)",
+        "/* of the program */ PRAGMA application_id=5",
+    ],
+)
+async def test_a_script_that_waits_for_another_process(
+    make_database: MakeDatabase, outside: Outside, script: str
+) -> None:
+    other = sqlite3.connect(outside.path, isolation_level=None)  # type: ignore[attr-defined]  # SQLite's has one
+    async with make_database(max_size=1) as database, database.connection() as connection:
+        await connection.fetch_val("SELECT 1")
+        other.execute("BEGIN IMMEDIATE")
+        with pytest.raises((TimeoutError, asyncio.TimeoutError)):
+            await asyncio.wait_for(connection.execute(script), 0.1)
+        other.execute("ROLLBACK")
+
+        assert await asyncio.wait_for(connection.fetch_val("SELECT 7"), patience(2)) == 7
+        assert not outside.open_transactions()
+        assert await connection.fetch_val("PRAGMA user_version") == 0
+        assert await connection.fetch_val("PRAGMA application_id") == 0
+        await connection.execute(notes.insert().values(text="on time"))
+    other.close()
+
+    assert texts(outside) == ["on time"]
+
+
 def streamed(driver: DriverCase, *, breaks: bool = False) -> str:
     """Give a query of many rows, of which one may break it."""
     value = "10 / (900 - n)" if breaks else "n"

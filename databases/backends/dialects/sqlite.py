@@ -18,6 +18,7 @@ from databases.backends.common.kinds import Kind, kind_of, may_update, returns_r
 from databases.backends.common.plans import Plan
 from databases.backends.dialects.postgresql import read_isolation, refuse_unknown
 from databases.backends.dialects.threads import hop
+from databases.backends.dialects.writing import is_setting
 from databases.errors import ConfigurationError
 
 __all__ = [
@@ -109,17 +110,50 @@ def execute(
     if plan.kind is Kind.INSERT and may_update(sql):
         _forget_last_id(connection)
     try:
-        if plan.kind in _WRITES and not connection.in_transaction:
+        if _commits(sql, plan.kind) and not connection.in_transaction:
             return _write(is_given_up, connection, sql, args, plan)
         return _outcome(connection.execute(sql, args), sql, plan)
     except (sqlite3.ProgrammingError, sqlite3.Warning) as error:
         if args or "one statement" not in str(error):
             raise
+    was_inside = connection.in_transaction
+    try:
+        return _execute_script(is_given_up, connection, sql, plan)
+    except BaseException:
+        if is_given_up() and not was_inside:
+            roll_back(connection)  # what the script has begun itself
+        raise
+
+
+def _commits(sql: str, kind: Kind) -> bool:
+    """Tell whether *sql* may commit by itself what its caller has given up meanwhile."""
+    return kind in _WRITES or (kind is Kind.OTHER and is_setting(sql))
+
+
+def _execute_script(
+    is_given_up: Callable[[], bool], connection: sqlite3.Connection, sql: str, plan: Plan
+) -> Outcome:
+    """Run every statement of *sql*, and none after its caller has gone."""
+    outcome: Outcome | None = None
     cursor = connection.cursor()
     for statement in _statements(sql):
         cursor.close()  # what it has not read would keep a lock
-        cursor = connection.execute(statement)
-    return _outcome(cursor, sql, plan)
+        _heed(is_given_up)
+        outcome = None
+        if not connection.in_transaction and _commits(statement, kind_of(statement)):
+            outcome = _write(is_given_up, connection, statement, (), plan)
+        else:
+            cursor = connection.execute(statement)
+    if outcome is None:
+        outcome = _outcome(cursor, sql, plan)
+    _heed(is_given_up)
+    return outcome
+
+
+def _heed(is_given_up: Callable[[], bool]) -> None:
+    # While SQLite waits for a lock, nothing can interrupt it.
+    if is_given_up():
+        raise sqlite3.OperationalError("interrupted")
 
 
 def _write(
@@ -130,12 +164,10 @@ def _write(
     plan: Plan,
 ) -> Outcome:
     """Run *sql* and commit it, unless its caller is gone when another process's lock is."""
-    # While SQLite waits for a lock, nothing can interrupt it.
     connection.execute("BEGIN")
     try:
         outcome = _outcome(connection.execute(sql, args), sql, plan)
-        if is_given_up():
-            raise sqlite3.OperationalError("interrupted")
+        _heed(is_given_up)
         connection.execute("COMMIT")
     except BaseException:
         roll_back(connection)
