@@ -5,8 +5,9 @@ Each function is one hop to the thread: execute, fetch and close together.
 
 from __future__ import annotations
 
+import re
 import sqlite3
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from typing import Any
 
 from sqlalchemy.dialects.sqlite.pysqlite import SQLiteDialect_pysqlite
@@ -18,7 +19,7 @@ from databases.backends.common.kinds import Kind, kind_of, may_update, returns_r
 from databases.backends.common.plans import Plan
 from databases.backends.dialects.postgresql import read_isolation, refuse_unknown
 from databases.backends.dialects.threads import hop
-from databases.backends.dialects.writing import is_setting
+from databases.backends.dialects.writing import COMMENT, SKIP, is_setting
 from databases.errors import ConfigurationError
 
 __all__ = [
@@ -37,6 +38,17 @@ __all__ = [
 ]
 
 _WRITES = (Kind.INSERT, Kind.UPDATE)
+# Quoted text and comments, in which a semicolon ends nothing, and those that do.
+_EDGE = re.compile(
+    r"'[^']*(?:'|\Z)|\"[^\"]*(?:\"|\Z)|`[^`]*(?:`|\Z)|\[[^\]]*(?:\]|\Z)"
+    rf"|{COMMENT}|;"
+)
+_TRIGGER = re.compile(
+    rf"{SKIP}(?:explain\b{SKIP}(?:query\b{SKIP}plan\b{SKIP})?)?"
+    rf"create\b{SKIP}(?:temp(?:orary)?\b{SKIP})?trigger\b",
+    re.IGNORECASE,
+)
+_END = re.compile(rf"{SKIP}end{SKIP}", re.IGNORECASE)
 _MODES = ("deferred", "immediate", "exclusive")
 
 
@@ -231,15 +243,22 @@ def roll_back(connection: sqlite3.Connection) -> None:
         connection.execute("ROLLBACK").close()
 
 
-def _statements(script: str) -> list[str]:
-    """Return the statements of *script*, cut where SQLite says one is complete."""
-    statements: list[str] = []
-    start = 0
-    for end, character in enumerate(script, 1):
-        if character == ";" and sqlite3.complete_statement(script[start:end]):
-            statements.append(script[start:end])
-            start = end
-    return [*statements, script[start:]] if script[start:].strip() else statements
+def _statements(script: str) -> Iterator[str]:
+    """Yield the statements of *script*, as ``sqlite3_complete()`` would tell them apart."""
+    start = previous = 0
+    is_trigger: bool | None = None
+    for match in _EDGE.finditer(script):
+        if match[0] != ";":
+            continue
+        if is_trigger is None:
+            is_trigger = _TRIGGER.match(script, start) is not None
+        # Those of a trigger are part of it, up to "; END ;".
+        if not is_trigger or (previous > start and _END.fullmatch(script, previous, match.start())):
+            yield script[start : match.end()]
+            start, is_trigger = match.end(), None
+        previous = match.end()
+    if script[start:].strip():
+        yield script[start:]
 
 
 class RowStream:

@@ -11,24 +11,33 @@ from typing import Any
 from databases.backends.common.driver import RawConnection
 from databases.backends.common.kinds import Kind
 
-__all__ = ["WritingTurn", "begin_turn", "end_turn", "is_deferred_begin", "is_setting", "writes"]
+__all__ = [
+    "COMMENT",
+    "SKIP",
+    "WritingTurn",
+    "begin_turn",
+    "end_turn",
+    "is_deferred_begin",
+    "is_setting",
+    "writes",
+]
 
 LOOK_AFTER = 0.02
 """Seconds after which writers that wait look again whether the present one still writes."""
 
-_SKIP = r"(?:\s|--[^\n]*(?:\n|\Z)|/\*(?:[^*]|\*(?!/))*\*/)*"
+COMMENT = r"--[^\n]*(?:\n|\Z)|/\*(?:[^*]|\*(?!/))*(?:\*/|\Z)"
+SKIP = rf"(?:\s|{COMMENT})*"
+"""What may stand before a word, as a pattern."""
 _SETTING = re.compile(
-    rf"{_SKIP}pragma\s+(?:\w+\s*\.\s*)?(?:user_version|application_id|schema_version)\s*[=(]",
+    rf"{SKIP}pragma\s+(?:\w+\s*\.\s*)?(?:user_version|application_id|schema_version)\s*[=(]",
     re.IGNORECASE,
 )
 _CHANGE = re.compile(
-    rf"{_SKIP}(?:create\s+(?!temp|\s)|drop\s|alter\s|reindex|vacuum|analyze"
+    rf"{SKIP}(?:create\s+(?!temp|\s)|drop\s|alter\s|reindex|vacuum|analyze"
     r"|begin\s+(?:immediate|exclusive))",
     re.IGNORECASE,
 )
-_DEFERRED = re.compile(
-    rf"{_SKIP}begin(?:\s+deferred)?(?:\s+transaction)?\s*;?{_SKIP}", re.IGNORECASE
-)
+_DEFERRED = re.compile(rf"{SKIP}begin(?:\s+deferred)?(?:\s+transaction)?\s*;?{SKIP}", re.IGNORECASE)
 
 
 def writes(sql: str, kind: Kind) -> bool:
