@@ -90,7 +90,8 @@ class SQLiteDriver(CursorDriver):
 
         raw.turn = turn
         raw.begun = None  # a BEGIN that nobody waited for, until something came after it
-        raw.is_fresh = False  # true in a transaction of ours that holds no lock yet
+        raw.is_fresh = False  # true in a transaction that holds no lock yet
+        raw.may_stream = False  # true from a stream's beginning until a transaction's
         start(raw)
         try:
             await hop(raw, open_file)
@@ -193,10 +194,11 @@ class SQLiteDriver(CursorDriver):
             raw.is_fresh = False
         else:
             await begin_turn(raw)
+        run: Callable[..., Outcome] = dialect.execute
+        if getattr(raw, "may_stream", False):
+            run = partial(run, may_stream=True)
         try:
-            outcome: Outcome = await watched_hop(
-                raw, dialect.execute, raw._conn, sql, args or (), plan
-            )
+            outcome: Outcome = await watched_hop(raw, run, raw._conn, sql, args or (), plan)
         finally:
             end_turn(raw)
         if plan.kind is Kind.OTHER:
@@ -209,8 +211,9 @@ class SQLiteDriver(CursorDriver):
             await begin_turn(raw)
         else:
             raw.is_fresh = False
+        run = partial(dialect.call, may_stream=getattr(raw, "may_stream", False))
         try:
-            called: Called = await hop(raw, dialect.call, raw._conn, sql, args)
+            called: Called = await hop(raw, run, raw._conn, sql, args)
         finally:
             end_turn(raw)
         return called
@@ -234,6 +237,7 @@ class SQLiteDriver(CursorDriver):
     async def stream(self, raw: RawConnection, sql: str, args: Arguments) -> Stream:
         """Leave the rows in SQLite's cursor."""
         raw.is_fresh = False
+        raw.may_stream = True
         return dialect.RowStream(raw, await hop(raw, raw._conn.execute, sql, args or ()))
 
     def strengths(self, options: Mapping[str, Any]) -> Mapping[str, int]:
@@ -244,17 +248,21 @@ class SQLiteDriver(CursorDriver):
         """Begin; *mode* tells when SQLite takes its locks."""
         statement = dialect.begin_statement(options)
         is_deferred = statement in ("BEGIN", "BEGIN DEFERRED")
+        begin = partial(
+            dialect.begin, raw._conn, statement, may_stream=getattr(raw, "may_stream", False)
+        )
+        raw.may_stream = False
         if is_deferred and hasattr(raw, "begun") and not self.in_transaction(raw):
             # It takes no lock yet and has nothing to tell: the thread does it
             # before what comes next, which will tell if it failed after all.
-            raw.begun = begun = Begun(partial(dialect.run, raw._conn, statement))
+            raw.begun = begun = Begun(begin)
             raw._tx.put_nowait(Job(begun))
             raw.is_fresh = True
             return
         if not is_deferred:
             await begin_turn(raw)
         try:
-            await self.run(raw, statement)
+            await hop(raw, begin)
         finally:
             raw.is_fresh = is_deferred
             end_turn(raw)

@@ -10,6 +10,7 @@ import sqlalchemy as sa
 
 from databases import Database
 from databases.results import Result
+from tests.conftest import MakeDatabase
 from tests.support.drivers import DriverCase, requires
 from tests.support.outside import Outside
 from tests.support.tables import codes, notes
@@ -90,6 +91,38 @@ async def test_an_upsert_that_updates_gives_the_number_of_rows(database: Databas
     async with database.transaction(force_rollback=True):
         await database.execute("INSERT INTO notes (id, text) VALUES (71, 'in between')")
         assert await database.execute(query, {"code": "x"}) == 1
+
+
+@requires("file")
+@pytest.mark.parametrize("around", ["nothing", "transaction", "by hand"])
+async def test_an_upsert_that_is_rolled_back_lets_a_stream_be(
+    make_database: MakeDatabase, around: str
+) -> None:
+    """And it is told what it did, on a connection that has never seen another one."""
+    query = RAW_UPSERT["sqlite"] + "'updated'"
+    async with make_database() as database:
+        await database.execute_many(
+            "INSERT INTO notes (text) VALUES (:text)", [{"text": str(n)} for n in range(600)]
+        )
+    async with make_database() as database, contextlib.AsyncExitStack() as stack:
+        await stack.enter_async_context(database.connection())
+        if around == "transaction":
+            await stack.enter_async_context(database.transaction())
+        await database.execute("INSERT INTO codes (id, code) VALUES (70, 'there')")
+        seen = 0
+        async for _ in database.iterate("SELECT text FROM notes, codes"):
+            seen += 1
+            if seen == 3 and around == "by hand":
+                await database.execute("BEGIN")
+                assert await database.execute(query, {"code": "there"}) == 1
+                assert await database.execute(query, {"code": "new"}) == 71
+                await database.execute("ROLLBACK")
+            elif seen == 3:
+                async with database.transaction(force_rollback=True):
+                    assert await database.execute(query, {"code": "there"}) == 1
+                    assert await database.execute(query, {"code": "new"}) == 71
+
+        assert seen == 600
 
 
 async def test_run_tells_no_key_of_an_insert_that_was_ignored(

@@ -5,6 +5,7 @@ Each function is one hop to the thread: execute, fetch and close together.
 
 from __future__ import annotations
 
+import contextlib
 import re
 import sqlite3
 from collections.abc import Callable, Iterator, Mapping, Sequence
@@ -24,6 +25,7 @@ from databases.errors import ConfigurationError
 
 __all__ = [
     "RowStream",
+    "begin",
     "begin_statement",
     "call",
     "execute",
@@ -49,6 +51,8 @@ _TRIGGER = re.compile(
     re.IGNORECASE,
 )
 _END = re.compile(rf"{SKIP}end{SKIP}", re.IGNORECASE)
+_MAKE_LAST_ID = "CREATE TEMP TABLE IF NOT EXISTS databases_last_id (id INTEGER PRIMARY KEY)"
+_FORGET = "REPLACE INTO temp.databases_last_id VALUES (0)"
 _MODES = ("deferred", "immediate", "exclusive")
 
 
@@ -117,10 +121,24 @@ def execute(
     sql: str,
     args: Any,
     plan: Plan,
+    *,
+    may_stream: bool = False,
 ) -> Outcome:
-    """Run *sql*, or every statement of a script, for its effect."""
-    if plan.kind is Kind.INSERT and may_update(sql):
-        _forget_last_id(connection)
+    """Run *sql*, or every statement of a script, for its effect; see `call` for *may_stream*."""
+    if plan.kind is not Kind.INSERT or not may_update(sql):
+        return _execute(is_given_up, connection, sql, args, plan)
+    before = _forget_last_id(connection, may_stream=may_stream)
+    outcome = _execute(is_given_up, connection, sql, args, plan)
+    return outcome._replace(last_id=0) if outcome.last_id == before else outcome
+
+
+def _execute(
+    is_given_up: Callable[[], bool],
+    connection: sqlite3.Connection,
+    sql: str,
+    args: Any,
+    plan: Plan,
+) -> Outcome:
     try:
         if _commits(sql, plan.kind) and not connection.in_transaction:
             return _write(is_given_up, connection, sql, args, plan)
@@ -204,15 +222,20 @@ def _outcome(cursor: sqlite3.Cursor, sql: str, plan: Plan) -> Outcome:
     return outcome
 
 
-def call(connection: sqlite3.Connection, sql: str, args: Any) -> Called:
-    """Run *sql* and read everything that it answers."""
-    if may_update(sql):
-        _forget_last_id(connection)
+def call(
+    connection: sqlite3.Connection, sql: str, args: Any, *, may_stream: bool = False
+) -> Called:
+    """Run *sql* and read everything that it answers.
+
+    *may_stream* tells whether rows may be read on this connection meanwhile.
+    """
+    before = _forget_last_id(connection, may_stream=may_stream) if may_update(sql) else 0
     cursor = connection.execute(sql, args)
+    last_id = 0 if cursor.lastrowid == before else cursor.lastrowid
     if cursor.description is None:
-        called = Called(None, (), cursor.rowcount, cursor.lastrowid)
+        called = Called(None, (), cursor.rowcount, last_id)
     else:
-        called = Called(names_of(cursor), cursor.fetchall(), cursor.rowcount, cursor.lastrowid)
+        called = Called(names_of(cursor), cursor.fetchall(), cursor.rowcount, last_id)
     cursor.close()
     return called
 
@@ -226,10 +249,31 @@ def execute_many(connection: sqlite3.Connection, sql: str, rows: Any) -> None:
         connection.execute(sql, row).fetchall()
 
 
-def _forget_last_id(connection: sqlite3.Connection) -> None:
-    """Let SQLite's last row id be 0, which is what it is told where an upsert updates."""
-    connection.execute("CREATE TEMP TABLE IF NOT EXISTS databases_last_id (id INTEGER PRIMARY KEY)")
-    connection.execute("REPLACE INTO temp.databases_last_id VALUES (0)")
+def _forget_last_id(connection: sqlite3.Connection, *, may_stream: bool) -> int:
+    """Let SQLite's last row id be 0, which is what it is told where an upsert updates.
+
+    Returns what it is told then: the last one, where it cannot be changed.
+    """
+    try:
+        connection.execute(_FORGET).close()
+    except sqlite3.OperationalError:  # the table is not there
+        if connection.in_transaction:
+            (last_id,) = connection.execute("SELECT last_insert_rowid()").fetchone()
+            # Rolled back with the transaction, a new table would end every stream.
+            if may_stream or not last_id:
+                return int(last_id)
+        connection.execute(_MAKE_LAST_ID).close()
+        connection.execute(_FORGET).close()
+    return 0
+
+
+def begin(connection: sqlite3.Connection, statement: str, *, may_stream: bool = False) -> None:
+    """Run the BEGIN *statement*; see `call` for *may_stream*."""
+    if may_stream:
+        # While it can be: see _forget_last_id.
+        with contextlib.suppress(sqlite3.Error):
+            connection.execute(_MAKE_LAST_ID).close()
+    connection.execute(statement).close()
 
 
 def run(connection: sqlite3.Connection, sql: str) -> None:
