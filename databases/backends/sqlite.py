@@ -290,6 +290,7 @@ class SQLitePool(LegacyPool):
         self._given = options
         given = given_options(self._url, options, AIOSQLITE)
         pool_options, self._arguments = split_options(given, AIOSQLITE, SQLITE_DRIVER.accepts)
+        dialect.check_arguments(self._arguments)
         self._arguments["pragmas"] = read_pragmas(self._arguments)
         self._filename = sqlite_filename(self._url, given, AIOSQLITE)
         self._set_up(pool_options)

@@ -35,7 +35,7 @@ VALUES: dict[Any, str] = {
     options.seconds: "seconds",
     options.boolean: "true or false",
     options.json_object: "an object; in the URL as JSON",
-    option_tables.isolation_level: "a word, or `none`",
+    option_tables.isolation_level: "`none`",
     option_tables.sqlite_autocommit: "true, false or -1",
 }
 OBJECTS = frozenset(
@@ -64,6 +64,7 @@ ABOUT = {
     "foreign_keys": "pragma: enforce foreign keys, which SQLite does not do by itself",
     "init": "called with each new connection, as in asyncpg",
     "init_command": "SQL sent on each new connection",
+    "isolation_level": "leave it alone: `transaction(mode=...)` says when locks are taken",
     "journal_mode": "pragma: with `wal`, readers go on while one writes",
     "journal_size_limit": "pragma: bytes that are left of a journal; -1: no limit",
     "local_infile": "allow `LOAD DATA LOCAL`",

@@ -7,6 +7,7 @@ from typing import Any
 
 import pytest
 
+from databases.errors import ConfigurationError
 from tests.conftest import MakeDatabase
 from tests.support.drivers import DriverCase, requires
 
@@ -101,3 +102,26 @@ async def test_options_are_kept_as_given(make_database: MakeDatabase, url: str) 
 
     assert database.options == {"max_size": 2}
     assert database.url.options == {"min_size": "1"}
+
+
+@requires("file")
+@pytest.mark.parametrize("level", ["DEFERRED", "IMMEDIATE", "exclusive", ""])
+@pytest.mark.parametrize("keyword", [True, False], ids=["keyword", "url"])
+async def test_an_isolation_level_of_sqlite3_is_refused(
+    make_database: MakeDatabase, url: str, level: str, *, keyword: bool
+) -> None:
+    """It would begin transactions that nobody commits."""
+    options = {"isolation_level": level} if keyword else {}
+    given = url if keyword else f"{url}?isolation_level={level or 'deferred'}"
+
+    with pytest.raises(ConfigurationError, match=r"'isolation_level'.*transaction\(mode="):
+        await make_database(given, **options).connect()
+
+
+@requires("file")
+async def test_the_isolation_level_that_means_none_may_be_given(
+    make_database: MakeDatabase, url: str
+) -> None:
+    for given, options in ((url, {"isolation_level": None}), (f"{url}?isolation_level=none", {})):
+        async with make_database(given, **options) as database:
+            assert await database.fetch_val("SELECT 1") == 1

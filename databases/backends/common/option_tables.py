@@ -16,7 +16,7 @@ __all__ = ["AIOMYSQL", "AIOPG", "AIOSQLITE", "ASYNCMY", "ASYNCPG", "PSYCOPG"]
 
 
 def isolation_level(text: str) -> str | None:
-    """Read SQLite's ``isolation_level``; ``none`` means autocommit."""
+    """Read SQLite's ``isolation_level``; ``none`` means autocommit, and no other one will do."""
     return None if text.lower() == "none" else text
 
 

@@ -28,6 +28,7 @@ __all__ = [
     "begin",
     "begin_statement",
     "call",
+    "check_arguments",
     "execute",
     "execute_many",
     "fetch",
@@ -60,6 +61,16 @@ def make_dialect() -> Dialect:
     """Return the dialect of the SQLite driver."""
     dialect: Dialect = SQLiteDialect_pysqlite(paramstyle="qmark")
     return dialect
+
+
+def check_arguments(arguments: Mapping[str, Any]) -> None:
+    """Raise `ConfigurationError` where *arguments* would have sqlite3 begin transactions."""
+    level = arguments.get("isolation_level")
+    if level is not None:
+        raise ConfigurationError(
+            f"cannot use the option 'isolation_level': with {level!r} sqlite3 would begin "
+            "transactions that nobody commits; use transaction(mode=...) instead"
+        )
 
 
 def strengths(options: Mapping[str, Any]) -> dict[str, int]:
