@@ -36,7 +36,7 @@ VALUES: dict[Any, str] = {
     options.boolean: "true or false",
     options.json_object: "an object; in the URL as JSON",
     option_tables.isolation_level: "`none`",
-    option_tables.sqlite_autocommit: "true, false or -1",
+    option_tables.sqlite_autocommit: "true or -1",
 }
 OBJECTS = frozenset(
     "conv connection_class connection_factory context cursor_cls cursor_factory cursorclass "

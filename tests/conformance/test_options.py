@@ -125,3 +125,14 @@ async def test_the_isolation_level_that_means_none_may_be_given(
     for given, options in ((url, {"isolation_level": None}), (f"{url}?isolation_level=none", {})):
         async with make_database(given, **options) as database:
             assert await database.fetch_val("SELECT 1") == 1
+
+
+@requires("file")
+@pytest.mark.parametrize("keyword", [True, False], ids=["keyword", "url"])
+async def test_transactions_without_end_are_refused_in_the_newer_words_too(
+    make_database: MakeDatabase, url: str, *, keyword: bool
+) -> None:
+    options: dict[str, Any] = {"autocommit": False} if keyword else {}
+
+    with pytest.raises(ConfigurationError, match=r"'autocommit'.*transaction\(mode="):
+        await make_database(url if keyword else f"{url}?autocommit=off", **options).connect()

@@ -65,10 +65,11 @@ def make_dialect() -> Dialect:
 
 def check_arguments(arguments: Mapping[str, Any]) -> None:
     """Raise `ConfigurationError` where *arguments* would have sqlite3 begin transactions."""
-    level = arguments.get("isolation_level")
-    if level is not None:
+    level, autocommit = arguments.get("isolation_level"), arguments.get("autocommit")
+    if level is not None or autocommit is False:
+        name, value = ("autocommit", False) if level is None else ("isolation_level", level)
         raise ConfigurationError(
-            f"cannot use the option 'isolation_level': with {level!r} sqlite3 would begin "
+            f"cannot use the option {name!r}: with {value!r} sqlite3 would begin "
             "transactions that nobody commits; use transaction(mode=...) instead"
         )
 
