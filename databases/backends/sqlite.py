@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import asyncio
-import itertools
 import sqlite3
 from collections.abc import Awaitable, Callable, Mapping, Sequence
 from functools import partial
@@ -36,9 +35,9 @@ from databases.backends.common.options import (
 )
 from databases.backends.common.plans import Plan
 from databases.backends.common.pool_faces import LegacyPool
-from databases.backends.common.pragmas import read_pragmas
 from databases.backends.common.rawsql import SQLITE
 from databases.backends.common.records import Record
+from databases.backends.common.slots import Slot
 from databases.backends.common.transaction import CommonTransaction
 from databases.backends.dialects import sqlite as dialect
 from databases.backends.dialects.threads import Begun, Job, hop, start, stop, watched_hop
@@ -63,7 +62,6 @@ KEPT = 5
 """Idle connections that are kept while connected."""
 INSIST_AFTER, INSISTENCES = 0.02, 50
 """Seconds between interrupts of a statement that was given up, and how many."""
-_memory_names = itertools.count(1)
 
 
 class SQLiteDriver(CursorDriver):
@@ -155,6 +153,7 @@ class SQLiteDriver(CursorDriver):
 
         Raises ``TimeoutError`` where it waits for the lock of another process.
         """
+        dialect.put_state_back(raw)  # a connection that was forgotten comes back this way
         done = hop(raw, bool)
         for _ in range(INSISTENCES):
             if (await asyncio.wait({done}, timeout=INSIST_AFTER))[0]:
@@ -290,8 +289,7 @@ class SQLitePool(LegacyPool):
         self._given = options
         given = given_options(self._url, options, AIOSQLITE)
         pool_options, self._arguments = split_options(given, AIOSQLITE, SQLITE_DRIVER.accepts)
-        dialect.check_arguments(self._arguments)
-        self._arguments["pragmas"] = read_pragmas(self._arguments)
+        dialect.read_arguments(self._arguments)
         self._filename = sqlite_filename(self._url, given, AIOSQLITE)
         self._set_up(pool_options)
 
@@ -313,25 +311,12 @@ class SQLitePool(LegacyPool):
 
     async def open(self) -> None:
         """Keep idle connections, and a database in memory, from now on."""
-        is_memory = self._filename in ("", ":memory:")
-        is_uri = bool(self._arguments.get("uri")) and self._filename.startswith("file:")
-        if is_memory:
-            # All connections of this pool, and no others, share the name.
-            self._filename = f"file:/databases-{next(_memory_names)}-{id(self)}?vfs=memdb"
-            self._arguments["uri"] = is_uri = True
-        in_memory = ":memory:" in self._filename or "mode=memory" in self._filename
-        is_shared = "cache=shared" in self._filename
-        if is_memory or (is_uri and in_memory and is_shared):
-            self._anchor = sqlite3.connect(
-                self._filename, uri=True, check_same_thread=False, isolation_level=None
-            )
-        if is_memory or not in_memory or is_shared:
+        place = dialect.find_place(self._filename, is_uri=bool(self._arguments.get("uri")))
+        self._filename, self._arguments["uri"] = place.filename, place.is_uri
+        self._anchor = place.hold()
+        if place.is_shared:
             self._keeps = KEPT
-            milliseconds = self._arguments["pragmas"].get("busy_timeout")
-            seconds = self._arguments.get("timeout", 5.0)
-            self._turn = WritingTurn(
-                float(seconds) if milliseconds is None else int(milliseconds) / 1000
-            )
+            self._turn = WritingTurn.of(self._arguments)
             await self.start()
 
     async def shut_down(self, timeout: float | None = None) -> None:
@@ -342,10 +327,13 @@ class SQLitePool(LegacyPool):
 
     async def acquire(self) -> RawConnection:
         """Lend an aiosqlite connection."""
-        return await self.lend_raw()
+        raw = await self.lend_raw()
+        dialect.remember_state(raw)
+        return raw
 
     async def release(self, connection: RawConnection) -> None:
         """Take *connection* back."""
+        dialect.put_state_back(connection)
         await self.take_back_raw(connection)
 
     async def _open_file(self) -> RawConnection:
@@ -425,6 +413,20 @@ class SQLiteConnection(CommonConnection):
 
     def _get_pool(self) -> Any:
         return self._pool
+
+    @property
+    def raw_connection(self) -> Any:
+        """The connection of aiosqlite; what is set on it ends with the loan."""
+        raw = super().raw_connection
+        if self._has_pool_slot:
+            dialect.remember_state(raw)
+        return raw
+
+    def _detach(self) -> tuple[Slot | None, Any]:
+        slot, lender = super()._detach()
+        if slot is not None:
+            dialect.put_state_back(slot.raw)
+        return slot, lender
 
     def transaction(self) -> TransactionBackend:
         """Return a transaction that is not started yet."""

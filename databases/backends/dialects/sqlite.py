@@ -8,8 +8,9 @@ from __future__ import annotations
 import contextlib
 import re
 import sqlite3
+import uuid
 from collections.abc import Callable, Iterator, Mapping, Sequence
-from typing import Any
+from typing import Any, NamedTuple
 
 from sqlalchemy.dialects.sqlite.pysqlite import SQLiteDialect_pysqlite
 from sqlalchemy.engine.interfaces import Dialect
@@ -18,23 +19,28 @@ from databases.backends.common.cursors import EMPTY, names_of
 from databases.backends.common.driver import Called, Fetched, Outcome, RawConnection, Row, Value
 from databases.backends.common.kinds import Kind, kind_of, may_update, returns_rows
 from databases.backends.common.plans import Plan
+from databases.backends.common.pragmas import read_pragmas
 from databases.backends.dialects.postgresql import read_isolation, refuse_unknown
 from databases.backends.dialects.threads import hop
 from databases.backends.dialects.writing import COMMENT, SKIP, is_setting
 from databases.errors import ConfigurationError
 
 __all__ = [
+    "Place",
     "RowStream",
     "begin",
     "begin_statement",
     "call",
-    "check_arguments",
     "execute",
     "execute_many",
     "fetch",
     "fetch_first",
     "fetch_many",
+    "find_place",
     "make_dialect",
+    "put_state_back",
+    "read_arguments",
+    "remember_state",
     "roll_back",
     "run",
     "strengths",
@@ -63,8 +69,13 @@ def make_dialect() -> Dialect:
     return dialect
 
 
-def check_arguments(arguments: Mapping[str, Any]) -> None:
-    """Raise `ConfigurationError` where *arguments* would have sqlite3 begin transactions."""
+def read_arguments(arguments: dict[str, Any]) -> None:
+    """Put the pragmas of *arguments* into one of its own.
+
+    Raises `ConfigurationError` for a value that cannot work, and where sqlite3
+    would begin transactions.
+    """
+    arguments["pragmas"] = read_pragmas(arguments)
     level, autocommit = arguments.get("isolation_level"), arguments.get("autocommit")
     if level is not None or autocommit is False:
         name, value = ("autocommit", False) if level is None else ("isolation_level", level)
@@ -72,6 +83,37 @@ def check_arguments(arguments: Mapping[str, Any]) -> None:
             f"cannot use the option {name!r}: with {value!r} sqlite3 would begin "
             "transactions that nobody commits; use transaction(mode=...) instead"
         )
+
+
+class Place(NamedTuple):
+    """Where a database is, and how long."""
+
+    filename: str
+    is_uri: bool
+    is_shared: bool
+    """Whether every connection that opens it finds the same database."""
+    is_forgotten: bool
+    """Whether it is gone when the last of them is closed."""
+
+    def hold(self) -> sqlite3.Connection | None:
+        """Return a connection that keeps a database that would be forgotten."""
+        if not self.is_forgotten:
+            return None
+        return sqlite3.connect(
+            self.filename, uri=True, check_same_thread=False, isolation_level=None
+        )
+
+
+def find_place(filename: str, *, is_uri: bool) -> Place:
+    """Return where the connections of a pool find the database *filename*."""
+    if filename in ("", ":memory:"):
+        # All connections of this pool, and no others, share the name.
+        own = f"file:/databases-{uuid.uuid4().hex}?vfs=memdb"
+        return Place(own, is_uri=True, is_shared=True, is_forgotten=True)
+    in_memory = ":memory:" in filename or "mode=memory" in filename
+    is_shared = "cache=shared" in filename
+    is_forgotten = in_memory and is_shared and is_uri and filename.startswith("file:")
+    return Place(filename, is_uri, is_shared or not in_memory, is_forgotten)
 
 
 def strengths(options: Mapping[str, Any]) -> dict[str, int]:
@@ -315,6 +357,37 @@ def _statements(script: str) -> Iterator[str]:
         previous = match.end()
     if script[start:].strip():
         yield script[start:]
+
+
+def remember_state(raw: RawConnection) -> None:
+    """Note how *raw* makes rows, before a program is given it that may change that."""
+    connection = raw._connection
+    # Once: at the next loan, the thread may not have put it back yet.
+    if connection is not None and getattr(raw, "lent_state", None) is None:
+        raw.lent_state = connection.row_factory, connection.text_factory
+
+
+def put_state_back(raw: RawConnection) -> None:
+    """Let *raw* be as it was when it was lent to a program; nobody waits for it."""
+    state = getattr(raw, "lent_state", None)
+    if state is None or raw._connection is None or not raw._running:
+        return
+    connection = raw._connection
+    with contextlib.suppress(sqlite3.ProgrammingError):  # closed
+        if (*state, None) != (
+            connection.row_factory,
+            connection.text_factory,
+            connection.isolation_level,
+        ):
+            hop(raw, _put_back, connection, *state)
+
+
+def _put_back(connection: sqlite3.Connection, row_factory: Any, text_factory: Any) -> None:
+    connection.row_factory, connection.text_factory = row_factory, text_factory
+    if connection.isolation_level is not None:
+        # Or else what is open would be committed.
+        roll_back(connection)
+        connection.isolation_level = None
 
 
 class RowStream:

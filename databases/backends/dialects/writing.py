@@ -6,6 +6,7 @@ import asyncio
 import re
 import sqlite3
 from collections import deque
+from collections.abc import Mapping
 from typing import Any
 
 from databases.backends.common.driver import RawConnection
@@ -92,6 +93,13 @@ class WritingTurn:
         """Whether a statement runs in this turn, which may not have begun to write."""
         self._line: deque[tuple[asyncio.Future[None], Any]] = deque()
         self._timer: asyncio.TimerHandle | None = None
+
+    @classmethod
+    def of(cls, arguments: Mapping[str, Any]) -> WritingTurn:
+        """Return one whose patience is SQLite's own with *arguments*."""
+        milliseconds = arguments["pragmas"].get("busy_timeout")
+        seconds = arguments.get("timeout", 5.0)
+        return cls(float(seconds) if milliseconds is None else int(milliseconds) / 1000)
 
     async def take(self, raw: Any) -> None:
         """Wait until *raw* may write, and until then hold no lock of SQLite's."""
