@@ -36,7 +36,17 @@ Processor = Callable[[Any], Any]
 class Plan:
     """What is the same for every execution of one statement text."""
 
-    __slots__ = ("core", "is_session_neutral", "kind", "layout", "returns_rows", "sql", "subject")
+    __slots__ = (
+        "_is_loose",
+        "_names",
+        "core",
+        "is_session_neutral",
+        "kind",
+        "layout",
+        "returns_rows",
+        "sql",
+        "subject",
+    )
 
     def __init__(
         self, sql: str, kind: Kind, *, returns_rows: bool, core: CorePlan | None = None
@@ -46,6 +56,10 @@ class Plan:
         self.returns_rows = returns_rows
         self.core = core
         self.layout: Layout | None = None
+        # What the driver named the columns of the layout; where the statement
+        # does not say what they are, they may be others each time.
+        self._names: tuple[str, ...] = ()
+        self._is_loose = True
         self.subject: Subject | None = None
         """What it does to which table, once somebody has asked."""
         self.is_session_neutral = is_session_neutral(sql)
@@ -55,13 +69,20 @@ class Plan:
         """Return the layout of a result with the columns *names*."""
         layout = self.layout
         # The driver makes its names anew for each result: compare by value.
-        if layout is None or len(layout.names) != len(names):
-            layout = self.layout = (
-                make_layout(names) if self.core is None else self.core.make_layout(names)
-            )
-        elif self.core is None and layout.names != tuple(names):
-            layout = self.layout = make_layout(names)
+        if (
+            layout is None
+            or len(layout.names) != len(names)
+            or (self._is_loose and self._names != tuple(names))
+        ):
+            layout = self._new_layout(names)
         return layout
+
+    def _new_layout(self, names: Sequence[str]) -> Layout:
+        core = self.core
+        self._names = tuple(names)
+        self._is_loose = core is None or not core.knows_names(names)
+        self.layout = make_layout(names) if core is None else core.make_layout(names)
+        return self.layout
 
 
 class BoundStatement(NamedTuple):
@@ -186,14 +207,30 @@ class CorePlan:
             sources.append(Source(None, value, None, frozenset()))
         return sources
 
+    def knows_names(self, names: Sequence[str]) -> bool:
+        """Tell whether the columns *names* are the same each time the statement runs."""
+        compiled = self._compiled
+        return (
+            len(compiled._result_columns) == len(names)
+            and not compiled._ad_hoc_textual
+            and not compiled._loose_column_name_matching
+            and not any(_is_text(column[0]) for column in compiled._result_columns)
+        )
+
     def make_layout(self, names: Sequence[str]) -> Layout:
         """Return the layout of rows that the driver names *names*."""
-        columns = self._compiled._result_columns
+        compiled = self._compiled
+        columns = compiled._result_columns
         processors = [result_converter(c[3], self._dialect) for c in columns]
-        if len(columns) == len(names):
-            return make_layout([c[0] for c in columns], [c[2] for c in columns], processors)
-        # The text holds columns that SQLAlchemy does not know, as in text("*").
         known = {c[0]: (c[2], p) for c, p in zip(columns, processors, strict=True)}
+        if len(columns) == len(names):
+            own = [n if _is_text(c[0]) else c[0] for c, n in zip(columns, names, strict=True)]
+            # A text whose columns are named need not have them in that order.
+            if not compiled._loose_column_name_matching or not any(
+                n in known and n != c for n, c in zip(names, own, strict=True)
+            ):
+                return make_layout(own, [c[2] for c in columns], processors)
+        # The text holds columns that SQLAlchemy does not know, as in text("*").
         matched = [known.get(name, ((), None)) for name in names]
         return make_layout(names, [m[0] for m in matched], [m[1] for m in matched])
 
@@ -339,6 +376,11 @@ class _DefaultContext:
         if isinstance(index, int):
             return row
         return {**{n: v for n, v in values.items() if not re.search(r"_m\d+$", n)}, **row}
+
+
+def _is_text(name: str | None) -> bool:
+    """Tell whether *name* of a column is none: it is text, which may stand for several."""
+    return name is None or name.endswith("*")
 
 
 def _defaults_of(compiled: Any) -> list[tuple[Any, Any]]:
