@@ -175,6 +175,8 @@ class CorePlan:
                     value = constant.effective_value
                 else:
                     value = parameters[position].effective_value
+                    if value is None:
+                        _check_given(parameters[position])
                 args.append(value if processor is None else processor(value))
             return BoundStatement(plan.sql, args or self._no_args, plan)
         by_name = self._values_by_name(parameters, values)
@@ -202,7 +204,7 @@ class CorePlan:
             if given:
                 sources.append(Source(key, None, processor, kept_types(processor)))
                 continue
-            value = (constant if position is None else parameters[position]).effective_value
+            value = _own_value(constant if position is None else parameters[position])
             value = value if processor is None else processor(value)
             sources.append(Source(None, value, None, frozenset()))
         return sources
@@ -266,9 +268,7 @@ class CorePlan:
             if step.parameter.required and not step.given and step.name not in self._default_names
         ]
         if missing:
-            raise ParameterError(
-                f"cannot bind: no value for {', '.join(missing)}; give every parameter a value"
-            )
+            raise _missing(", ".join(missing))
 
     @property
     def consumed(self) -> frozenset[str]:
@@ -284,7 +284,7 @@ class CorePlan:
                 by_name[step.name] = values[step.key]
             elif step.name not in self._default_names:
                 source = step.parameter if step.position is None else parameters[step.position]
-                by_name[step.name] = source.effective_value
+                by_name[step.name] = _own_value(source)
         for (column, default), name in zip(self._defaults, self._default_names, strict=True):
             if name not in by_name:
                 by_name[name] = self._default_value(column, default, by_name)
@@ -376,6 +376,23 @@ class _DefaultContext:
         if isinstance(index, int):
             return row
         return {**{n: v for n, v in values.items() if not re.search(r"_m\d+$", n)}, **row}
+
+
+def _missing(names: str) -> ParameterError:
+    return ParameterError(f"cannot bind: no value for {names}; give every parameter a value")
+
+
+def _check_given(parameter: BindParameter[Any]) -> None:
+    # Another one had a value when the plan was made: both have one cache key.
+    if parameter.required:
+        raise _missing(repr(parameter.key))
+
+
+def _own_value(parameter: BindParameter[Any]) -> Any:
+    value = parameter.effective_value
+    if value is None:
+        _check_given(parameter)
+    return value
 
 
 def _is_text(name: str | None) -> bool:

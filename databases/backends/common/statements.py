@@ -16,7 +16,6 @@ from operator import itemgetter
 from typing import Any, ClassVar, NamedTuple
 
 from sqlalchemy.engine.interfaces import Dialect
-from sqlalchemy.exc import SAWarning
 from sqlalchemy.sql import ClauseElement, text
 from sqlalchemy.sql.ddl import ExecutableDDLElement
 from sqlalchemy.sql.sqltypes import NULLTYPE
@@ -24,6 +23,16 @@ from sqlalchemy.sql.type_api import _resolve_value_to_type
 
 from databases.backends.common import rawsql
 from databases.backends.common.bulk import Source, arguments_of, chunks
+from databases.backends.common.expressions import (
+    KEEPS_PARAMS,
+    PLAIN_TYPES,
+    as_expression,
+    cache_key_of,
+    is_value,
+    kept_params,
+    must_merge,
+    parameter_names,
+)
 from databases.backends.common.kinds import Kind, kind_of, returns_rows
 from databases.backends.common.plans import (
     BoundStatement,
@@ -38,8 +47,6 @@ __all__ = ["CacheStats", "Query", "Statements", "as_clause", "fitted"]
 
 Values = Mapping[str, Any]
 _NO_VALUES: Values = {}
-# Every driver takes these as they are.
-_PLAIN_TYPES: frozenset[type] = frozenset((int, str, float, bytes, type(None)))
 
 
 class Query(NamedTuple):
@@ -124,7 +131,7 @@ class Statements:
             # Bound for a listener to see it, and logged.
             return query
         else:
-            bound = self._bind_core(_as_expression(query), values or _NO_VALUES, many=False)
+            bound = self._bind_core(as_expression(query), values or _NO_VALUES, many=False)
         if logger.isEnabledFor(DEBUG):
             self.log(bound.sql, bound.args)
         return bound
@@ -141,7 +148,7 @@ class Statements:
         share one statement. *told* is called with the first of each chunk.
         """
         if not isinstance(query, str):
-            query = _as_expression(query)
+            query = as_expression(query)
         for chunk in chunks(rows):
             first = self._bind_row(query, chunk[0])
             if logger.isEnabledFor(DEBUG):
@@ -175,15 +182,15 @@ class Statements:
             names = text_plan.simple_order
             if not names:
                 return None
-            texts = [Source(name, None, self._convert, _PLAIN_TYPES) for name in names]
+            texts = [Source(name, None, self._convert, PLAIN_TYPES) for name in names]
             return texts, text_plan.name_count, _is_any
         if getattr(query, "_multi_values", None) or isinstance(query, ExecutableDDLElement):
             return None
-        cache_key = _cache_key_of(query)
+        cache_key = cache_key_of(query)
         if plan is None or cache_key is None:
             return None
         sources = plan.sources(cache_key.bindparams)
-        return None if sources is None else (sources, len(values), _is_value)
+        return None if sources is None else (sources, len(values), is_value)
 
     # Strings
 
@@ -199,7 +206,7 @@ class Statements:
         if len(values) != plan.name_count or len(args) != len(order):
             rawsql.check_parameters(plan.parsed.names, values)
         for index, value in enumerate(args):
-            if value.__class__ not in _PLAIN_TYPES:
+            if value.__class__ not in PLAIN_TYPES:
                 args[index] = self._convert(value)
         return BoundStatement(plan.plan.sql, args or self._no_args, plan.plan)
 
@@ -225,7 +232,7 @@ class Statements:
     def _convert(self, value: Any) -> Any:
         """Return *value* as the driver takes it, by its Python type."""
         cls = value.__class__
-        if cls in _PLAIN_TYPES:
+        if cls in PLAIN_TYPES:
             return value
         try:
             converter = self._converters[cls]
@@ -242,30 +249,38 @@ class Statements:
         if isinstance(query, ExecutableDDLElement):
             return self._bind_ddl(query, values)
         is_change = getattr(query, "is_insert", False) or getattr(query, "is_update", False)
-        if values and is_change and _must_merge(query, values):
+        if values and is_change and must_merge(query, values):
             query, values = query.values(**values), _NO_VALUES
-        cache_key = _cache_key_of(query)
+        cache_key = cache_key_of(query)
         parameters = () if cache_key is None else cache_key.bindparams
+        names: tuple[Any, ...] = tuple(values)
+        kept = _NO_VALUES
+        if KEEPS_PARAMS and (cache_key is None or cache_key.params):
+            kept = kept_params(query, cache_key)
+            names, values = (names, *kept), {**kept, **values}
         if cache_key is None or not self._size:
             self.misses += 1
-            plan = self._compile(query, cache_key, values, many=many)
+            plan = self._compile(query, cache_key, values, kept, many=many)
             return plan.bind(parameters, values)
-        key = (cache_key.key, tuple(values), many)
+        key = (cache_key.key, names, many)
         known = self._plans.get(key)
         if known is None:
             self.misses += 1
-            known = self._compile(query, cache_key, values, many=many)
+            known = self._compile(query, cache_key, values, kept, many=many)
             self._remember(self._plans, key, known)
         else:
             self.hits += 1
             self._plans.move_to_end(key)
         return known.bind(parameters, values)
 
-    def _compile(self, query: Any, cache_key: Any, values: Values, *, many: bool) -> CorePlan:
+    def _compile(
+        self, query: Any, cache_key: Any, values: Values, kept: Values, *, many: bool
+    ) -> CorePlan:
         given = frozenset(values)
         column_keys = None
         if getattr(query, "is_insert", False) or getattr(query, "is_update", False):
-            column_keys = [name for name in values if name not in _parameter_names(cache_key)]
+            others = parameter_names(cache_key).union(kept)
+            column_keys = [name for name in values if name not in others]
         compiled = self._compiled(query, cache_key, column_keys, many=many or not self._returns_key)
         if has_clause_defaults(compiled):
             # Written into the statement instead of asked for beforehand.
@@ -279,7 +294,7 @@ class Statements:
             self._finished,
             self._no_args,
         )
-        surplus = given - plan.consumed
+        surplus = given - plan.consumed - kept.keys()
         if surplus and column_keys is not None:
             query.values(**values).compile(dialect=self._dialect)  # names the unknown column
         if surplus:
@@ -369,61 +384,8 @@ def as_clause(query: Any, values: Values | None) -> ClauseElement:
     return query.params(**values)  # type: ignore[no-any-return]
 
 
-def _as_expression(query: Any) -> Any:
-    if isinstance(query, ClauseElement):
-        return query
-    if hasattr(query, "__clause_element__"):
-        return query.__clause_element__()
-    raise TypeError(
-        f"cannot run a query of type {type(query).__name__}; "
-        "give a string or a SQLAlchemy expression"
-    )
-
-
 def _is_any(_type: type) -> bool:
     return True
-
-
-def _is_value(type_: type) -> bool:
-    """Tell whether objects of *type_* are values, and no expressions."""
-    return type_ in _PLAIN_TYPES or not (
-        issubclass(type_, ClauseElement) or hasattr(type_, "__clause_element__")
-    )
-
-
-def _cache_key_of(query: Any) -> Any:
-    """Return SQLAlchemy's cache key of *query*, None where it has none."""
-    try:
-        return query._generate_cache_key()
-    except SAWarning:
-        # A type does not say whether it may be cached, and warnings are errors.
-        return None
-
-
-def _parameter_names(cache_key: Any) -> frozenset[str]:
-    if cache_key is None:
-        return frozenset()
-    return frozenset(p.key for p in cache_key.bindparams if not p.unique)
-
-
-def _must_merge(query: Any, values: Values) -> bool:
-    """Tell whether *values* have to become part of the expression.
-
-    So they must when it has values of its own, which they override, or when
-    they hold expressions, which are no arguments.
-    """
-    if query._values or query._multi_values or getattr(query, "_ordered_values", None):
-        names = _parameter_names(_cache_key_of(query))
-        return not names.issuperset(values)
-    return _has_expression(values)
-
-
-def _has_expression(values: Values) -> bool:
-    """Tell whether a value is an SQL expression, which is no argument."""
-    return any(
-        isinstance(value, ClauseElement) or hasattr(value, "__clause_element__")
-        for value in values.values()
-    )
 
 
 def _check_mapping(values: Any) -> None:

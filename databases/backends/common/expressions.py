@@ -1,0 +1,94 @@
+"""Expressions: what the statements ask of a SQLAlchemy expression before it is compiled."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from typing import Any
+
+from sqlalchemy.exc import SAWarning
+from sqlalchemy.sql import ClauseElement
+from sqlalchemy.sql.cache_key import CacheKey
+from sqlalchemy.sql.visitors import iterate
+
+__all__ = [
+    "KEEPS_PARAMS",
+    "PLAIN_TYPES",
+    "as_expression",
+    "cache_key_of",
+    "is_value",
+    "kept_params",
+    "must_merge",
+    "parameter_names",
+]
+
+Values = Mapping[str, Any]
+
+PLAIN_TYPES: frozenset[type] = frozenset((int, str, float, bytes, type(None)))
+"""Types whose values every driver takes as they are."""
+KEEPS_PARAMS = "params" in CacheKey._fields
+"""Whether ``.params()`` leaves the parameters as they are, as of SQLAlchemy 2.1."""
+
+
+def as_expression(query: Any) -> Any:
+    """Return *query* as an expression, a class of the ORM as the one it stands for."""
+    if isinstance(query, ClauseElement):
+        return query
+    if hasattr(query, "__clause_element__"):
+        return query.__clause_element__()
+    raise TypeError(
+        f"cannot run a query of type {type(query).__name__}; "
+        "give a string or a SQLAlchemy expression"
+    )
+
+
+def is_value(type_: type) -> bool:
+    """Tell whether objects of *type_* are values, and no expressions."""
+    return type_ in PLAIN_TYPES or not (
+        issubclass(type_, ClauseElement) or hasattr(type_, "__clause_element__")
+    )
+
+
+def cache_key_of(query: Any) -> Any:
+    """Return SQLAlchemy's cache key of *query*, None where it has none."""
+    try:
+        return query._generate_cache_key()
+    except SAWarning:
+        # A type does not say whether it may be cached, and warnings are errors.
+        return None
+
+
+def kept_params(query: Any, cache_key: Any) -> Values:
+    """Return the values that ``.params()`` gave *query* or a part of it."""
+    if cache_key is not None:
+        return cache_key.params  # type: ignore[no-any-return]
+    kept: dict[str, Any] = {}
+    for part in iterate(query):  # from the outside, which counts
+        kept = {**getattr(part, "_params", {}), **kept}
+    return kept
+
+
+def parameter_names(cache_key: Any) -> frozenset[str]:
+    """Return the names of the parameters that the expression itself has."""
+    if cache_key is None:
+        return frozenset()
+    return frozenset(p.key for p in cache_key.bindparams if not p.unique)
+
+
+def must_merge(query: Any, values: Values) -> bool:
+    """Tell whether *values* have to become part of the expression.
+
+    So they must when it has values of its own, which they override, or when
+    they hold expressions, which are no arguments.
+    """
+    if query._values or query._multi_values or getattr(query, "_ordered_values", None):
+        names = parameter_names(cache_key_of(query))
+        return not names.issuperset(values)
+    return _has_expression(values)
+
+
+def _has_expression(values: Values) -> bool:
+    """Tell whether a value is an SQL expression, which is no argument."""
+    return any(
+        isinstance(value, ClauseElement) or hasattr(value, "__clause_element__")
+        for value in values.values()
+    )
