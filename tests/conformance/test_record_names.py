@@ -2,12 +2,14 @@
 
 from __future__ import annotations
 
+from typing import Any
+
 import pytest
 import sqlalchemy as sa
 
 from databases import Database
 from tests.support.outside import Outside
-from tests.support.tables import accounts, codes, odd
+from tests.support.tables import accounts, codes, notes, odd
 
 ODD_NAMES = [column.name for column in odd.columns if column.name != "id"]
 
@@ -154,3 +156,35 @@ async def test_a_record_of_many_columns(database: Database) -> None:
     assert row is not None
     assert dict(row) == {f"c{number}": number for number in range(200)}
     assert row.c199 == 199
+
+
+_QUOTED = sa.table(
+    "notes", sa.column("id"), sa.column(sa.sql.quoted_name("text", quote=True), sa.String)
+)
+_LABELLED = sa.select(notes.c.id, notes.c.text.label(sa.sql.quoted_name("text", quote=True)))
+
+
+@pytest.mark.parametrize(
+    "query",
+    [
+        notes.select(),
+        sa.select(_QUOTED),
+        _LABELLED,
+        sa.select(notes.c.id, notes.c.text.label("long_" * 20)),
+        sa.select(notes, sa.literal_column("notes.*")),
+        sa.select(sa.func.lower(notes.c.text), notes.c.text + "x", sa.text("'a' AS name")),
+        sa.text("SELECT * FROM notes").columns(notes.c.id, _QUOTED.c.text),
+        "SELECT * FROM notes",
+    ],
+)
+async def test_names_are_plain_strings(database: Database, outside: Outside, query: Any) -> None:
+    """Serializers that write JSON or YAML take no other class as a key."""
+    outside.insert(notes, {"id": 1, "text": "x", "completed": True})
+
+    row = await database.fetch_one(query)
+    (result,) = (await database.run(query)).rows
+
+    assert row is not None
+    for names in (row, row.keys(), row._mapping, row._row.keys(), dict(row), result, result.keys()):
+        assert {type(name) for name in names} == {str}
+    assert "quoted_name" not in repr(row)

@@ -189,7 +189,8 @@ def make_layout(
     *columns* holds for each column the SQLAlchemy objects it can be read by;
     *converters* turn a driver's value into the column type's, None keeps it.
     """
-    names = tuple(names)
+    # SQLAlchemy's are of classes of its own, which serializers refuse as keys.
+    names = tuple(map(str, names))
     objects = tuple(tuple(each) for each in columns)
     active = tuple((i, convert) for i, convert in enumerate(converters) if convert is not None)
     if not objects and not active:
