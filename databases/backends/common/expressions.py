@@ -17,7 +17,7 @@ __all__ = [
     "cache_key_of",
     "is_value",
     "kept_params",
-    "must_merge",
+    "merged",
     "parameter_names",
 ]
 
@@ -74,16 +74,34 @@ def parameter_names(cache_key: Any) -> frozenset[str]:
     return frozenset(p.key for p in cache_key.bindparams if not p.unique)
 
 
-def must_merge(query: Any, values: Values) -> bool:
-    """Tell whether *values* have to become part of the expression.
+def merged(query: Any, values: Values) -> tuple[Any, Values]:
+    """Return an INSERT or UPDATE and *values*, those that have to be made part of it.
 
-    So they must when it has values of its own, which they override, or when
-    they hold expressions, which are no arguments.
+    So they have when it has values of its own, which they override, when they
+    hold expressions, which are no arguments, and when they are named by
+    attributes of a mapped class. Its parameters' values stay values.
     """
-    if query._values or query._multi_values or getattr(query, "_ordered_values", None):
-        names = parameter_names(cache_key_of(query))
-        return not names.issuperset(values)
-    return _has_expression(values)
+    if not (
+        query._values
+        or query._multi_values
+        or getattr(query, "_ordered_values", None)
+        or _has_expression(values)
+        or (query._propagate_attrs and _has_attributes(query, values))
+    ):
+        return query, values
+    names = parameter_names(cache_key_of(query))
+    given = {n: v for n, v in values.items() if n in names and is_value(type(v))}
+    own = {n: v for n, v in values.items() if n not in given}
+    return (query.values(**own) if own else query), given
+
+
+def _has_attributes(query: Any, values: Values) -> bool:
+    """Tell whether some of *values* are named otherwise than columns of the mapped class."""
+    subject = query._propagate_attrs.get("plugin_subject")
+    if subject is None:
+        return False
+    columns = subject.mapper.columns
+    return any(name not in columns or columns[name].key != name for name in values)
 
 
 def _has_expression(values: Values) -> bool:

@@ -30,7 +30,7 @@ from databases.backends.common.expressions import (
     cache_key_of,
     is_value,
     kept_params,
-    must_merge,
+    merged,
     parameter_names,
 )
 from databases.backends.common.kinds import Kind, kind_of, returns_rows
@@ -186,6 +186,9 @@ class Statements:
             return texts, text_plan.name_count, _is_any
         if getattr(query, "_multi_values", None) or isinstance(query, ExecutableDDLElement):
             return None
+        is_change = getattr(query, "is_insert", False) or getattr(query, "is_update", False)
+        if is_change and merged(query, values)[0] is not query:
+            return None  # the plan is that of another expression
         cache_key = cache_key_of(query)
         if plan is None or cache_key is None:
             return None
@@ -248,9 +251,8 @@ class Statements:
     def _bind_core(self, query: Any, values: Values, *, many: bool) -> BoundStatement:
         if isinstance(query, ExecutableDDLElement):
             return self._bind_ddl(query, values)
-        is_change = getattr(query, "is_insert", False) or getattr(query, "is_update", False)
-        if values and is_change and must_merge(query, values):
-            query, values = query.values(**values), _NO_VALUES
+        if values and (getattr(query, "is_insert", False) or getattr(query, "is_update", False)):
+            query, values = merged(query, values)
         cache_key = cache_key_of(query)
         parameters = () if cache_key is None else cache_key.bindparams
         names: tuple[Any, ...] = tuple(values)
