@@ -241,11 +241,17 @@ class AiopgConnection(CommonConnection):
     driver = AiopgBackend.driver
     style = "format"
     syntax = POSTGRESQL
-    returns_key = False
 
     def transaction(self) -> TransactionBackend:
         """Return a transaction that is not started yet."""
         return AiopgTransaction(self)
+
+    def _result(self, bound: BoundStatement, outcome: Outcome) -> Any:
+        core = bound.plan.core
+        # Programs count on 0, though the new key is there, for those who fetch it.
+        if core is not None and core.returns_only_key:
+            return 0
+        return super()._result(bound, outcome)
 
     def _inserted_key(self, bound: BoundStatement, outcome: Outcome) -> Any:
         return 0 if bound.plan.core is not None else None

@@ -69,6 +69,25 @@ async def test_core_insert_gives_zero_where_the_driver_never_gave_a_key(
     assert await database.execute(things.insert().values(name="x")) == 0
 
 
+@requires("sequences")
+async def test_a_core_insert_that_is_fetched_gives_the_new_key(
+    database: Database, outside: Outside
+) -> None:
+    """It has a RETURNING, which SQLAlchemy adds for PostgreSQL."""
+    query = notes.insert().values(text="x")
+
+    value = await database.fetch_val(query)
+    one = await database.fetch_one(notes.insert(), {"text": "x"})
+    every = await database.fetch_all(query)
+    each = [row async for row in database.iterate(query)]
+    async with database.connection() as connection:
+        again = await connection.fetch_val(query)
+
+    assert one is not None
+    assert outside.column(notes.c.id) == [value, one["id"], every[0]["id"], each[0]["id"], again]
+    assert [dict(row) for row in every] == [{"id": every[0].id}]
+
+
 @requires("raw_insert_returns_key")
 async def test_raw_insert_gives_the_last_row_id(database: Database, outside: Outside) -> None:
     key = await database.execute("INSERT INTO notes (text) VALUES (:text)", {"text": "x"})

@@ -66,7 +66,6 @@ async def test_insert_gives_the_row_count_and_no_rows(database: Database) -> Non
     assert (result.rowcount, result.rows) == (1, [])
 
 
-@requires("insert_returns_key")
 async def test_insert_gives_the_new_primary_key(database: Database, outside: Outside) -> None:
     first = await database.run(notes.insert().values(text="one"))
     second = await database.run(notes.insert(), {"text": "two"})

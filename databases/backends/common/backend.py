@@ -159,8 +159,6 @@ class CommonConnection(Lease):
     driver: ClassVar[Driver]
     style: ClassVar[rawsql.Style]
     syntax: ClassVar[rawsql.Syntax]
-    returns_key: ClassVar[bool] = True
-    """Whether an INSERT expression asks for the new key by RETURNING."""
     selects_value: ClassVar[bool] = False
     """Whether `execute` of a SELECT gives its first value, and not its row count."""
 
@@ -387,8 +385,6 @@ def statements_of(dialect: Dialect, cls: type[CommonConnection]) -> Statements:
     """Return the statements of *dialect*, shared by all connections that use it."""
     statements: Statements | None = dialect.__dict__.get("_databases_statements")
     if statements is None:
-        statements = Statements(
-            dialect, style=cls.style, syntax=cls.syntax, returns_key=cls.returns_key
-        )
+        statements = Statements(dialect, style=cls.style, syntax=cls.syntax)
         dialect.__dict__["_databases_statements"] = statements
     return statements

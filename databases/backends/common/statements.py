@@ -82,13 +82,11 @@ class Statements:
         style: rawsql.Style,
         syntax: rawsql.Syntax,
         cache_size: int | None = None,
-        returns_key: bool = True,
     ) -> None:
         self._dialect = dialect
         self._style: rawsql.Style = style
         self._syntax = syntax
         self._size = self.usual_size if cache_size is None else cache_size
-        self._returns_key = returns_key
         # Given an empty sequence, the others would unescape ``%%``.
         self._no_args: Sequence[Any] | None = None if style == "format" else ()
         self._strings: OrderedDict[Any, _StringPlan] = OrderedDict()
@@ -283,7 +281,7 @@ class Statements:
         if getattr(query, "is_insert", False) or getattr(query, "is_update", False):
             others = parameter_names(cache_key).union(kept)
             column_keys = [name for name in values if name not in others]
-        compiled = self._compiled(query, cache_key, column_keys, many=many or not self._returns_key)
+        compiled = self._compiled(query, cache_key, column_keys, many=many)
         if has_clause_defaults(compiled):
             # Written into the statement instead of asked for beforehand.
             compiled = self._compiled(query, cache_key, column_keys, many=True)
