@@ -15,6 +15,7 @@ from databases.backends.common.pool_faces import AioPool
 from databases.backends.common.rawsql import MYSQL
 from databases.backends.common.records import Record
 from databases.backends.common.transaction import CommonTransaction
+from databases.backends.dialects.literals import Literals
 from databases.backends.dialects.mysql import MySQLDriver, make_dialect
 from databases.importer import import_driver
 from databases.interfaces import TransactionBackend
@@ -25,6 +26,17 @@ __all__ = ["AsyncMyBackend", "AsyncMyConnection", "AsyncMyTransaction", "Record"
 asyncmy: Any = import_driver("asyncmy")
 _errors: Any = import_driver("asyncmy.errors")
 _cursors: Any = import_driver("asyncmy.cursors")
+
+
+class SafeConnection(Literals, asyncmy.Connection):  # type: ignore[misc]  # as for aiomysql
+    """asyncmy's connection, whose values cannot end their own quotes."""
+
+    # Programs tell the drivers apart by the module of this class.
+    __module__ = asyncmy.Connection.__module__
+
+    def __init__(self, **options: Any) -> None:
+        super().__init__(**options)
+        self.encoders = self._encoders
 
 
 class AsyncMyDriver(MySQLDriver):
@@ -39,8 +51,10 @@ class AsyncMyDriver(MySQLDriver):
         return takes(asyncmy.connect, name)
 
     async def open(self, url: DatabaseURL, arguments: Mapping[str, Any]) -> RawConnection:
-        """Open a connection by ``asyncmy.connect()``."""
-        return await asyncmy.connect(**self.arguments(url, arguments, "database"))
+        """Open a connection as ``asyncmy.connect()`` does."""
+        raw = SafeConnection(**self.arguments(url, arguments, "database"))
+        await raw.connect()
+        return raw
 
     def is_usable(self, raw: RawConnection) -> bool:
         """Tell whether the socket is open."""

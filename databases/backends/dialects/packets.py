@@ -13,6 +13,7 @@ from collections.abc import Awaitable, Callable
 from operator import methodcaller
 from typing import Any
 
+from databases.backends.dialects.literals import Literals
 from databases.importer import import_driver
 
 __all__ = ["connection_class"]
@@ -33,20 +34,26 @@ _LAYOUTS = 256
 
 
 def connection_class() -> Any:
-    """Return the quick class, or aiomysql's own where its insides look otherwise."""
+    """Return the quick class, or one like aiomysql's where its insides look otherwise."""
     result = getattr(_connections, "MySQLResult", None)
     known = (
         all(hasattr(aiomysql.Connection, name) for name in ("_read_packet", "_read_query_result"))
         and all(hasattr(result, name) for name in ("_get_descriptions", "_read_rowdata_packet"))
         and hasattr(asyncio.StreamReader, "_maybe_resume_transport")
     )
-    return QuickConnection if known else aiomysql.Connection
+    return QuickConnection if known else PlainConnection
 
 
-class QuickConnection(aiomysql.Connection):  # type: ignore[misc]  # aiomysql has no types
-    """aiomysql's connection, quick with what has arrived."""
+class PlainConnection(Literals, aiomysql.Connection):  # type: ignore[misc]  # it has no types
+    """aiomysql's connection, whose values cannot end their own quotes."""
 
     # Programs tell the drivers apart by the module of this class.
+    __module__ = aiomysql.Connection.__module__
+
+
+class QuickConnection(PlainConnection):
+    """aiomysql's connection, quick with what has arrived."""
+
     __module__ = aiomysql.Connection.__module__
 
     async def _read_packet(self, packet_type: Any = _connections.MysqlPacket) -> Any:
