@@ -27,9 +27,11 @@ asyncmy: Any = import_driver("asyncmy")
 _errors: Any = import_driver("asyncmy.errors")
 _cursors: Any = import_driver("asyncmy.cursors")
 
+_DEPRECATE_EOF = 1 << 24
+
 
 class SafeConnection(Literals, asyncmy.Connection):  # type: ignore[misc]  # as for aiomysql
-    """asyncmy's connection, whose values cannot end their own quotes."""
+    """asyncmy's connection, whose values cannot end their own quotes, nor results early."""
 
     # Programs tell the drivers apart by the module of this class.
     __module__ = asyncmy.Connection.__module__
@@ -37,6 +39,12 @@ class SafeConnection(Literals, asyncmy.Connection):  # type: ignore[misc]  # as 
     def __init__(self, **options: Any) -> None:
         super().__init__(**options)
         self.encoders = self._encoders
+
+    async def _get_server_information(self) -> None:
+        await super()._get_server_information()
+        # Without that other packet at the end of a result, for which asyncmy
+        # takes a row whose first value has 16 MiB or more, its rest unread.
+        self.server_capabilities &= ~_DEPRECATE_EOF
 
 
 class AsyncMyDriver(MySQLDriver):

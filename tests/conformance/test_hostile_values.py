@@ -6,6 +6,7 @@ import contextlib
 import datetime
 import decimal
 import math
+from collections.abc import AsyncIterator
 from typing import Any
 
 import pytest
@@ -13,6 +14,7 @@ import sqlalchemy as sa
 
 from databases import Database
 from tests.conftest import MakeDatabase
+from tests.support.drivers import requires
 from tests.support.outside import Outside
 from tests.support.tables import accounts, notes, odd, typed
 
@@ -130,6 +132,23 @@ async def test_a_row_of_18_mebibytes_comes_back_or_is_an_error(
 
     assert await database.fetch_val("SELECT 5") == 5
     assert await database.fetch_val("SELECT count(*) FROM typed") == 3
+
+
+@requires("charsets")
+@pytest.mark.parametrize("size", [2**24 - 10, 2**24 - 1, 2**24, 17_000_000])
+async def test_a_value_of_16_mebibytes_begins_a_row(database: Database, size: int) -> None:
+    """Its length is written as the end of a result is: rows after it must not be lost."""
+    query = f"SELECT repeat('a', {size}) AS x, 7 AS y UNION ALL SELECT 'b', 8"
+    long, short = (size, 7), (1, 8)
+
+    assert len(await database.fetch_val(query)) == size
+    assert [(len(x), y) async for x, y in _values(database, query)] == [long, short]
+    await database.execute(query)
+    async with database.transaction():
+        rows = await database.fetch_all(query)
+        assert [(len(row["x"]), row["y"]) for row in rows] == [long, short]
+        assert await database.fetch_val("SELECT 5") == 5
+    assert await database.fetch_val("SELECT 5") == 5
 
 
 @pytest.mark.parametrize("text", ["nul \0 byte", "lone \ud800 surrogate"], ids=ascii)
@@ -252,3 +271,8 @@ async def test_an_answer_that_cannot_be_read_leaves_nothing_for_the_next_query(
             with contextlib.suppress(Exception):
                 await database.fetch_val(query, {"text": "\udc80"})
             assert await database.fetch_val("SELECT 7") == 7
+
+
+async def _values(database: Database, query: str) -> AsyncIterator[tuple[Any, ...]]:
+    async for row in database.iterate(query):
+        yield tuple(row.values())
