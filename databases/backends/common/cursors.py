@@ -66,7 +66,7 @@ class CursorDriver:
         """Say no: these drivers leave the news of an end to the next look at the socket."""
         return False
 
-    def lost_transaction(self, raw: RawConnection, error: BaseException) -> bool:
+    def lost_transaction(self, raw: RawConnection, error: BaseException) -> bool | None:
         """Failed statements leave the transaction open."""
         return False
 

@@ -152,8 +152,11 @@ class Driver(Protocol):
     def is_unsent(self, error: BaseException) -> bool:
         """Tell whether *error* says that nothing was sent, the connection having ended before."""
 
-    def lost_transaction(self, raw: RawConnection, error: BaseException) -> bool:
-        """Tell whether the server has ended the transaction because of *error*."""
+    def lost_transaction(self, raw: RawConnection, error: BaseException) -> bool | None:
+        """Tell whether the server has ended the transaction because of *error*.
+
+        None: the error does not say; after `recover`, `in_transaction` knows.
+        """
 
     def can_recover(self, raw: RawConnection) -> bool:
         """Tell, at no cost, whether `recover` can help after a cancelled statement."""
@@ -162,7 +165,7 @@ class Driver(Protocol):
         """Ask the running statement to stop, without waiting."""
 
     async def recover(self, raw: RawConnection) -> None:
-        """Wait until a cancelled statement is over."""
+        """Wait until a cancelled statement is over, and know the state of the transaction."""
 
     async def cancel(self, raw: RawConnection) -> None:
         """Stop the running statement on the server; the connection is given up."""

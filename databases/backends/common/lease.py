@@ -183,8 +183,12 @@ class Lease(ConnectionBackend):
                 driver.interrupt(slot.raw)
             else:
                 self._lose(f"it was interrupted by {type(error).__name__}")
-        elif self._depth and driver.lost_transaction(slot.raw, error):
-            self._lose(f"the server ended the transaction ({type(error).__name__})")
+        elif self._depth:
+            lost = driver.lost_transaction(slot.raw, error)
+            if lost:
+                self._lose(f"the server ended the transaction ({type(error).__name__})")
+            elif lost is None:
+                slot.in_doubt = self._is_troubled = True  # asked before the next statement
         return False
 
     def _lose(self, reason: str) -> None:
@@ -223,7 +227,7 @@ class Lease(ConnectionBackend):
                 await self._recover(slot)
                 slot.changed += 1
                 if self._depth and not self.driver.in_transaction(slot.raw):
-                    self._lose("the server ended it when a statement was interrupted")
+                    self._lose("the server ended it when a statement failed")
                     return await self._settle()
             if self._stream is not None:
                 await self.spool()

@@ -31,6 +31,10 @@ __all__ = ["MySQLDriver", "make_dialect"]
 
 # The server ended the whole transaction, not the statement alone.
 _DEADLOCK = 1213
+# The statement alone has failed: duplicates, NULLs, foreign keys and checks,
+# names, syntax, values of a wrong type or size.
+_HARMLESS = frozenset((1022, 1048, 1050, 1051, 1054, 1060, 1061, 1062, 1064, 1091, 1136, 1142))
+_HARMLESS |= {1146, 1264, 1265, 1292, 1364, 1366, 1406, 1451, 1452, 1690, 3819, 4025}
 # The connection is gone or the server is going: 2006 and 2013 are the client's.
 _CONNECTION_ERRORS = frozenset((0, 1053, 1927, 2003, 2006, 2013, 2014, 2027, 2055, 4031))
 
@@ -188,9 +192,20 @@ class MySQLDriver(CursorDriver):
         number = error.args[0] if error.args else 0
         return isinstance(number, int) and number not in _CONNECTION_ERRORS
 
-    def lost_transaction(self, raw: RawConnection, error: BaseException) -> bool:
-        """Say yes for a deadlock, which rolls the whole transaction back."""
-        return bool(error.args) and error.args[0] == _DEADLOCK
+    def lost_transaction(self, raw: RawConnection, error: BaseException) -> bool | None:
+        """Say yes for a deadlock; for an error that may have ended the transaction, who knows.
+
+        Besides, 1020 ends it, 1205 where the server is set so, and on clusters
+        more. What DDL has committed before was not ended by *error*.
+        """
+        number = error.args[0] if error.args and isinstance(error, self.errors.MySQLError) else 0
+        if number == _DEADLOCK:
+            return True
+        return False if number in _HARMLESS or not self.in_transaction(raw) else None
+
+    async def recover(self, raw: RawConnection) -> None:
+        """Get an answer that tells whether a transaction is open: errors do not."""
+        await self.run(raw, "DO 0")
 
     async def execute_many(
         self, raw: RawConnection, sql: str, rows: Sequence[Sequence[Value]]
