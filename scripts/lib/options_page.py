@@ -45,9 +45,12 @@ OBJECTS = frozenset(
 )
 """Options whose values are objects of Python, which no URL can hold."""
 
+_ONLY_ON = "only true: what is to be kept or undone together goes into `transaction()`"
 ABOUT = {
+    "aiomysql.autocommit": _ONLY_ON,
     "aiopg.timeout": "longest time of any operation: aiopg's own limit",
     "aiosqlite.timeout": "longest wait for another process that writes; the default is 5",
+    "asyncmy.autocommit": _ONLY_ON,
     "asyncpg.timeout": "longest wait for a new connection",
     "application_name": "the name that `pg_stat_activity` shows",
     "auto_vacuum": "pragma: whether a new file shrinks by itself",

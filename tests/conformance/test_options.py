@@ -10,6 +10,8 @@ import pytest
 from databases.errors import ConfigurationError
 from tests.conftest import MakeDatabase
 from tests.support.drivers import DriverCase, requires
+from tests.support.outside import Outside
+from tests.support.tables import notes
 
 CHARSET = "SELECT @@character_set_client"
 NAME = "SELECT current_setting('application_name')"
@@ -136,3 +138,32 @@ async def test_transactions_without_end_are_refused_in_the_newer_words_too(
 
     with pytest.raises(ConfigurationError, match=r"'autocommit'.*transaction\(mode="):
         await make_database(url if keyword else f"{url}?autocommit=off", **options).connect()
+
+
+@requires("charsets")
+@pytest.mark.parametrize("in_url", [True, False])
+async def test_autocommit_cannot_be_switched_off_on_mysql(
+    make_database: MakeDatabase, url: str, *, in_url: bool
+) -> None:
+    """An INSERT outside a transaction would be acknowledged, and dropped."""
+    if in_url:
+        database = make_database(f"{url}?autocommit=false")
+    else:
+        database = make_database(autocommit=False)
+
+    with pytest.raises(ConfigurationError, match="autocommit.*transaction"):
+        await database.connect()
+
+
+@requires("charsets")
+@pytest.mark.parametrize("autocommit", [True, None])
+@pytest.mark.parametrize("command", ["SET autocommit=0", None])
+async def test_autocommit_is_on_whatever_was_given(
+    make_database: MakeDatabase, outside: Outside, *, autocommit: bool | None, command: str | None
+) -> None:
+    database = make_database(autocommit=autocommit, init_command=command)
+    await database.connect()
+
+    await database.execute(notes.insert().values(text="kept"))
+
+    assert outside.count(notes) == 1

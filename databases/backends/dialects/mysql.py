@@ -24,6 +24,7 @@ from databases.backends.dialects.postgresql import (
     read_isolation,
     refuse_unknown,
 )
+from databases.errors import ConfigurationError
 from databases.limits import limited
 from databases.urls import DatabaseURL
 
@@ -90,6 +91,13 @@ class MySQLDriver(CursorDriver):
         arguments["connect_timeout"] = CONNECT_TIMEOUT
         arguments.update(given)
         arguments.setdefault("charset", "utf8mb4")
+        if arguments["autocommit"] is None:
+            arguments["autocommit"] = True
+        if not arguments["autocommit"]:
+            raise ConfigurationError(
+                "cannot connect: with autocommit=False, what is executed outside a transaction "
+                "would be dropped; leave autocommit on and use database.transaction()"
+            )
         if isinstance(arguments.get("password"), str):
             # The drivers make Latin-1 of it; the servers know it in UTF-8.
             arguments["password"] = arguments["password"].encode().decode("latin-1")
