@@ -5,7 +5,9 @@ from __future__ import annotations
 import asyncio
 from collections import deque
 
+from databases.backends.common.waiting import WARN_AFTER
 from databases.errors import ConfigurationError, NotConnectedError, TransactionStateError
+from databases.events import logger
 from databases.transactions import Run, RunState, Transaction, ancestors, current_task
 
 __all__ = ["Stack"]
@@ -116,9 +118,11 @@ class Stack:
         if self._may_begin(run, inherited):
             self.runs.append(run)
             return
-        turn: asyncio.Future[None] = asyncio.get_running_loop().create_future()
+        loop = asyncio.get_running_loop()
+        turn: asyncio.Future[None] = loop.create_future()
         entry = (turn, run, inherited)
         self._waiting.append(entry)
+        alarm = loop.call_later(WARN_AFTER, self._warn)
         task = None if self.runs[-1].task is None else self.runs[-1].task()
         if task is not None:
             task.add_done_callback(self._look_again)  # what comes then goes inside
@@ -130,6 +134,7 @@ class Stack:
             self.pop(run)
             raise
         finally:
+            alarm.cancel()
             if task is not None:
                 task.remove_done_callback(self._look_again)
 
@@ -157,6 +162,15 @@ class Stack:
                 self.runs.append(waiting)
                 turn.set_result(None)
                 return
+
+    def _warn(self) -> None:
+        task = None if not self.runs or self.runs[-1].task is None else self.runs[-1].task()
+        logger.warning(
+            "a transaction has waited %g s for the one that %s began on the same connection; "
+            "end that one first, or give each task a connection of its own",
+            WARN_AFTER,
+            "another task" if task is None else f"task {task.get_name()!r}",
+        )
 
     def _may_begin(self, run: Run, inherited: frozenset[int]) -> bool:
         """Tell whether *run* may begin now: nothing is open, or what is open is around it."""

@@ -3,10 +3,12 @@
 from __future__ import annotations
 
 import asyncio
+from collections.abc import Coroutine
+from typing import Any
 
 import pytest
 
-from databases import Database
+from databases import Database, stack
 from databases.core import Transaction
 from tests.conftest import MakeDatabase
 from tests.support.checks import within
@@ -192,6 +194,32 @@ async def test_transactions_of_siblings_take_turns(make_database: MakeDatabase) 
 
         assert events == ["first begins", "first ends", "second begins"]
         assert await database.fetch_val("SELECT code FROM codes") == "second"
+
+
+async def test_a_sibling_that_waits_for_long_says_for_whom(
+    make_database: MakeDatabase, monkeypatch: pytest.MonkeyPatch, caplog: pytest.LogCaptureFixture
+) -> None:
+    monkeypatch.setattr(stack, "WARN_AFTER", 0.05)
+    database = make_database(force_rollback=True)
+    await database.connect()
+
+    async def begin() -> None:
+        async with database.transaction():
+            pass
+
+    begun = asyncio.Event()
+    worker = asyncio.create_task(_after(begun, begin()))
+    async with database.transaction():
+        begun.set()
+        await asyncio.sleep(0.2)
+    await worker
+
+    assert "a transaction has waited 0.05 s for the one that task 'Task-" in caplog.text
+
+
+async def _after(event: asyncio.Event, work: Coroutine[Any, Any, None]) -> None:
+    await event.wait()
+    await work
 
 
 async def test_many_siblings_roll_back_alone(make_database: MakeDatabase, outside: Outside) -> None:
