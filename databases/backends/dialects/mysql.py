@@ -4,8 +4,9 @@ from __future__ import annotations
 
 import ssl
 import traceback
+import weakref
 from collections.abc import Mapping, Sequence
-from typing import Any
+from typing import Any, NamedTuple
 
 from sqlalchemy.dialects.mysql.pymysql import MySQLDialect_pymysql
 from sqlalchemy.engine.interfaces import Dialect
@@ -43,6 +44,18 @@ _CONNECTION_ERRORS = frozenset((0, 1053, 1927, 2003, 2006, 2013, 2014, 2027, 205
 CONNECT_TIMEOUT = 60.0
 """Seconds that a server has to let a client in, where no option says otherwise."""
 
+_WHICH_SERVER = "SELECT concat_ws(' ', @@hostname, @@port, @@server_id, @@datadir)"
+
+
+class _Session(NamedTuple):
+    """What tells a connection's session from those of other servers."""
+
+    number: int
+    port: int | None
+    """Our end's; None over a Unix socket."""
+    server: str | None
+    """What the server says of itself; None where it does not."""
+
 
 class MySQLDialect(MySQLDialect_pymysql):
     """MySQL and MariaDB; explicit RETURNING is the server's to accept."""
@@ -69,6 +82,10 @@ class MySQLDriver(CursorDriver):
     """The driver's unbuffered cursor class."""
     bulk_insert: Any
     """The driver's pattern of an INSERT that it makes one of many rows: head, values, tail."""
+
+    def __init__(self) -> None:
+        super().__init__()
+        self._sessions: weakref.WeakKeyDictionary[Any, _Session] = weakref.WeakKeyDictionary()
 
     def arguments(
         self, url: DatabaseURL, given: Mapping[str, Any], database: str
@@ -132,6 +149,7 @@ class MySQLDriver(CursorDriver):
 
         async def open_connection() -> None:
             opened.append(await self.open(url, arguments))
+            self._sessions[opened[0]] = await self._session(opened[0])
 
         try:
             # The drivers limit the way to the server, but not how long it keeps silent.
@@ -160,14 +178,17 @@ class MySQLDriver(CursorDriver):
 
     def fileno(self, raw: RawConnection) -> int:
         """Return the file descriptor of the socket."""
-        transport = getattr(raw, "_transport", None) or getattr(raw, "_writer", None)
-        socket = None if transport is None else transport.get_extra_info("socket")
+        socket = _told(raw, "socket")
         return -1 if socket is None else int(socket.fileno())
 
     async def connect(self, url: DatabaseURL, arguments: Mapping[str, Any]) -> RawConnection:
         """Open a connection and note how to cancel what it runs."""
         raw = await self.opened(url, arguments)
-        self._peers[raw] = Peer(url, arguments, raw.thread_id())
+        server = _told(raw, "peername")
+        if isinstance(server, tuple) and _told(raw, "ssl_object") is None:
+            # A name may stand for several servers; TLS may have to look at it.
+            arguments = {**arguments, "host": server[0], "port": server[1]}
+        self._peers[raw] = Peer(url, arguments, self._sessions[raw])
         return raw
 
     async def close(self, raw: RawConnection) -> None:
@@ -175,19 +196,51 @@ class MySQLDriver(CursorDriver):
         await raw.ensure_closed()
 
     async def cancel(self, raw: RawConnection) -> None:
-        """Kill the statement over a short-lived connection."""
+        """Kill the statement over a short-lived connection, if that reaches the same server."""
         peer = self._peers.get(raw)
         self.terminate(raw)
         if peer is None:
             return
-        server_id = peer.server_id[0] if isinstance(peer.server_id, tuple) else peer.server_id
         other = await self.opened(peer.url, peer.arguments)
         try:
-            await self.run(other, f"KILL {int(server_id)}")
+            if await self._lists(other, peer.server_id):
+                await self.run(other, f"KILL {peer.server_id.number}")
         except self.errors.MySQLError:
             pass  # it has ended by itself
         finally:
             self.terminate(other)
+
+    async def _session(self, raw: RawConnection) -> _Session:
+        thread, address = raw.thread_id(), _told(raw, "sockname")
+        number = int(thread[0] if isinstance(thread, tuple) else thread)
+        port = address[1] if isinstance(address, tuple) else None
+        try:
+            await raw.query(_WHICH_SERVER)
+        except self.errors.MySQLError as error:
+            if not self.is_clean(error):
+                raise
+            return _Session(number, port, None)
+        return _Session(number, port, raw._result.rows[0][0])
+
+    async def _lists(self, raw: RawConnection, session: _Session) -> bool:
+        """Tell whether the server of *raw* is the one that has *session*.
+
+        Behind a load balancer it may be another one, and the number that of
+        somebody else's session.
+        """
+        # Not by a cursor, which would show that MySQL 8 warns of its own list.
+        await raw.query("SHOW PROCESSLIST")
+        listed = {row[0]: (row[1], str(row[2]).rpartition(":")[2]) for row in raw._result.rows}
+        own = self._sessions[raw]
+        if own.number not in listed or session.number not in listed:
+            return False
+        (user, port), (its_user, its_port) = listed[own.number], listed[session.number]
+        if user != its_user:
+            return False
+        if port == str(own.port):
+            return its_port == str(session.port)
+        # A proxy or a translation of addresses is in between, or a Unix socket.
+        return session.server is not None and session.server == own.server
 
     def in_transaction(self, raw: RawConnection) -> bool:
         """Read the flag that came with the last answer."""
@@ -276,6 +329,12 @@ def _came_while_reading(error: BaseException) -> bool:
         if frame.f_code.co_name.rpartition(".")[2].startswith("_read_"):
             return True
     return False
+
+
+def _told(raw: RawConnection, name: str) -> Any:
+    """Return what the transport of *raw* tells of itself, None where there is none."""
+    transport = getattr(raw, "_transport", None) or getattr(raw, "_writer", None)
+    return None if transport is None else transport.get_extra_info(name)
 
 
 def _is_encrypted(raw: RawConnection) -> bool:
