@@ -9,6 +9,7 @@ import pytest
 import sqlalchemy as sa
 
 from databases import Database
+from databases.errors import ConfigurationError
 from tests.conftest import MakeDatabase
 from tests.support.drivers import requires
 from tests.support.outside import Outside
@@ -169,3 +170,24 @@ async def test_sixteen_mebibytes_are_written_at_once(database: Database) -> None
 
     assert len(literal) < len(blob) * 1.05
     assert time.perf_counter() - began < 2
+
+
+async def test_a_character_set_that_the_driver_does_not_know_of_is_refused(
+    make_database: MakeDatabase,
+) -> None:
+    """The server would take the end of a character and a backslash for one character."""
+    database = make_database(init_command="SET NAMES gbk")
+
+    with pytest.raises(ConfigurationError, match="charset='gbk'"):
+        await database.connect()
+
+
+@pytest.mark.parametrize("charset", ["gbk", "utf8mb4"])
+async def test_names_that_agree_with_the_charset_are_accepted(
+    make_database: MakeDatabase, charset: str
+) -> None:
+    database = make_database(charset=charset, init_command=f"SET NAMES {charset}")
+    await database.connect()
+
+    text = "中\N{CJK UNIFIED IDEOGRAPH-4E3F}'"
+    assert await database.fetch_val("SELECT :text", {"text": text}) == text

@@ -11,7 +11,9 @@ from __future__ import annotations
 from collections.abc import Callable, Mapping
 from typing import Any
 
-__all__ = ["Literals"]
+from databases.errors import ConfigurationError
+
+__all__ = ["Literals", "require_charset"]
 
 _MULTIBYTE = frozenset(
     ("big5", "cp932", "euckr", "eucjpms", "gb18030", "gb2312", "gbk", "sjis", "ujis")
@@ -47,6 +49,20 @@ class Literals:
         return _other(self, value) if encode is None else encode(value, encoders)
 
     literal = escape
+
+
+def require_charset(connection: Any, charset: str | bytes) -> None:
+    """Raise `ConfigurationError` where the server reads text in *charset* as other than it is.
+
+    A command at the beginning of the session, or the server's own settings, may
+    have chosen another character set than the driver knows of.
+    """
+    name = charset.decode() if isinstance(charset, bytes) else str(charset)
+    if name in _MULTIBYTE and name != connection._encoding:
+        raise ConfigurationError(
+            f"cannot connect: the server reads text as {name!r}, and the driver writes "
+            f"{connection._encoding!r}; give charset={name!r} as an option, not by SET NAMES"
+        )
 
 
 def _text(connection: Any, value: str) -> str:

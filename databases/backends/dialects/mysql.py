@@ -20,6 +20,7 @@ from databases.backends.common.driver import (
     with_password,
 )
 from databases.backends.common.tls import MAY_DECLINE
+from databases.backends.dialects.literals import require_charset
 from databases.backends.dialects.postgresql import (
     isolation_strength,
     read_isolation,
@@ -44,7 +45,8 @@ _CONNECTION_ERRORS = frozenset((0, 1053, 1927, 2003, 2006, 2013, 2014, 2027, 205
 CONNECT_TIMEOUT = 60.0
 """Seconds that a server has to let a client in, where no option says otherwise."""
 
-_WHICH_SERVER = "SELECT concat_ws(' ', @@hostname, @@port, @@server_id, @@datadir)"
+_WHICH_SERVER = """\
+SELECT concat_ws(' ', @@hostname, @@port, @@server_id, @@datadir), @@character_set_client"""
 
 
 class _Session(NamedTuple):
@@ -220,7 +222,9 @@ class MySQLDriver(CursorDriver):
             if not self.is_clean(error):
                 raise
             return _Session(number, port, None)
-        return _Session(number, port, raw._result.rows[0][0])
+        server, charset = raw._result.rows[0]
+        require_charset(raw, charset)
+        return _Session(number, port, server)
 
     async def _lists(self, raw: RawConnection, session: _Session) -> bool:
         """Tell whether the server of *raw* is the one that has *session*.
