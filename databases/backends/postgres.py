@@ -10,6 +10,7 @@ from typing import Any
 from sqlalchemy.engine.interfaces import Dialect
 
 from databases.backends.common.backend import CommonBackend, CommonConnection
+from databases.backends.common.cleaning import close_socket
 from databases.backends.common.driver import (
     Arguments,
     Called,
@@ -100,7 +101,12 @@ class AsyncpgDriver:
 
     def terminate(self, raw: RawConnection) -> None:
         """Close the socket."""
-        raw.terminate()
+        if not raw._loop.is_closed():
+            raw.terminate()
+            return
+        with contextlib.suppress(RuntimeError):  # it would tell tasks of that loop
+            raw.terminate()
+        close_socket(raw._transport)
 
     def fileno(self, raw: RawConnection) -> int:
         """Return the file descriptor of the socket."""
@@ -148,9 +154,10 @@ class AsyncpgDriver:
     async def cancel(self, raw: RawConnection) -> None:
         """Ask the server to stop the statement, as asyncpg does for a cancelled task."""
         asked = asyncio.get_running_loop().create_future()
-        raw._cancel_current_command(asked)
         try:
-            await asked
+            if not raw._loop.is_closed():  # its tasks run there
+                raw._cancel_current_command(asked)
+                await asked
         finally:
             self.terminate(raw)
 

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import asyncio
+import contextlib
 import contextvars
 import time
 from collections.abc import Awaitable, Callable, Coroutine
@@ -13,7 +14,7 @@ from databases.backends.common.options import PoolOptions
 from databases.backends.common.slots import Slot
 from databases.events import logger
 
-__all__ = ["Background", "called", "close", "hand_in", "make_clean", "within"]
+__all__ = ["Background", "called", "close", "close_socket", "hand_in", "make_clean", "within"]
 
 _unfinished: set[asyncio.Task[Any]] = set()
 # The event loop holds its tasks weakly. What the pool has begun must end well
@@ -45,7 +46,7 @@ class Background:
         deadline = time.monotonic() + timeout
         # What is finished may leave more to do: a connection that was being
         # opened, for example, is closed.
-        while tasks := self._tasks - {asyncio.current_task()}:
+        while tasks := self._living() - {asyncio.current_task()}:
             left = deadline - time.monotonic()
             if left <= 0:
                 break
@@ -57,9 +58,22 @@ class Background:
         A driver that closes what it has half opened would be cut short. But it
         may have swallowed the cancellation, too, and wait for ever.
         """
-        tasks = self._tasks if task is None else {task}
+        tasks = self._living() if task is None else {task}
         for one in tasks - self._cancelled:
             self._cancel(one)
+
+    def abandon(self) -> None:
+        """Let go of the work whose event loop is closed: it can neither go on nor end."""
+        for task in [one for one in _unfinished if one.get_loop().is_closed()]:
+            self._tasks.discard(task)
+            _unfinished.discard(task)
+            # Collected, it would complain of what the program cannot help.
+            task._log_destroy_pending = False  # type: ignore[attr-defined]  # as gather() does
+            with contextlib.suppress(Exception):
+                task.get_coro().close()
+
+    def _living(self) -> set[asyncio.Task[Any]]:
+        return {task for task in self._tasks if not task.get_loop().is_closed()}
 
     def _cancel(self, task: asyncio.Task[Any]) -> None:
         self._cancelled.add(task)
@@ -84,7 +98,8 @@ async def within(seconds: float, work: Awaitable[Any]) -> bool:
     try:
         await asyncio.wait({task}, timeout=seconds)
     except BaseException:
-        task.cancel()
+        if not task.get_loop().is_closed():
+            task.cancel()
         raise
     if not task.done():
         task.cancel()
@@ -143,6 +158,15 @@ def hand_in(driver: Driver, lender: Any, raw: RawConnection) -> None:
     """Terminate *raw*; its place goes back to the foreign pool *lender* in the background."""
     driver.terminate(raw)
     contextvars.Context().run(_started, called(lender.release, raw))
+
+
+def close_socket(transport: Any) -> None:
+    """Close the socket of *transport*, whose event loop is closed and cannot do it."""
+    found = None if transport is None else transport.get_extra_info("socket")
+    # What asyncio gives may not be closed, and uvloop has closed it with the loop.
+    own = getattr(found, "_sock", None)
+    if own is not None:
+        own.close()
 
 
 def _started(work: Awaitable[Any]) -> asyncio.Task[Any]:

@@ -200,6 +200,8 @@ class Pool(Keeper):
         if self._forks != forks.count:
             forks.inherited.append(self._slots)  # they are the parent's to close
             return
+        if self._loop is not None and self._loop.is_closed():
+            timeout = 0.0  # what ran there can neither end nor give anything back
         self._line.fail_all()
         for slot in list(self._idle):
             self._drop(slot)
@@ -234,10 +236,11 @@ class Pool(Keeper):
         """Close every connection at once, without a word to the server."""
         self._is_closing = True
         self._line.fail_all()
-        self._work.cancel()
         for slot in list(self._slots):
             self._forget(slot)
             self._driver.terminate(slot.raw)
+        self._work.cancel()
+        self._work.abandon()
         for timer in (self._expiry, self._late):
             if timer is not None:
                 timer.cancel()

@@ -77,6 +77,8 @@ class WaitingLine:
     def fail_all(self) -> None:
         """Tell everybody in line that there is nothing to wait for any more."""
         while (waiter := self._first()) is not None:
+            if waiter.get_loop().is_closed():  # and its task will never be told
+                continue
             waiter.set_exception(
                 NotConnectedError(
                     "DatabaseBackend is not running: it was disconnected while the task "

@@ -11,6 +11,7 @@ from typing import Any, NamedTuple
 from sqlalchemy.dialects.mysql.pymysql import MySQLDialect_pymysql
 from sqlalchemy.engine.interfaces import Dialect
 
+from databases.backends.common.cleaning import close_socket
 from databases.backends.common.cursors import CursorDriver, CursorStream, Peer, heeding
 from databases.backends.common.driver import (
     Arguments,
@@ -176,7 +177,11 @@ class MySQLDriver(CursorDriver):
         result = getattr(raw, "_result", None)
         if result is not None:
             result.unbuffered_active = False  # else its end is asked of a closed socket
-        raw.close()
+        try:
+            raw.close()
+        except RuntimeError:  # its event loop is closed
+            close_socket(getattr(raw, "_transport", None) or getattr(raw, "_writer", None))
+            raw.close()  # nothing is left to be told
 
     def fileno(self, raw: RawConnection) -> int:
         """Return the file descriptor of the socket."""

@@ -107,6 +107,9 @@ def _mailbox_of(loop: asyncio.AbstractEventLoop) -> Mailbox | None:
     """Return the mailbox of *loop*; None for one that is woken otherwise."""
     mailbox = _mailboxes.get(loop)
     if mailbox is None and _HAS_EVENTFD and isinstance(loop, asyncio.SelectorEventLoop):
+        # What nobody took out of the mailbox of a closed loop keeps both for ever.
+        for ended in [one for one in list(_mailboxes) if one.is_closed()]:
+            _mailboxes.pop(ended, None)
         fd = os.eventfd(0, os.EFD_NONBLOCK | os.EFD_CLOEXEC)
         mailbox = _mailboxes[loop] = Mailbox(loop, fd)
     return mailbox
