@@ -30,6 +30,10 @@ class _Link:
     def __init__(self, *writers: asyncio.StreamWriter) -> None:
         self.writers = list(writers)
         self.has_lost = False
+        self.is_silent = False
+
+    def silence(self) -> None:
+        self.is_silent = True
 
     def reset(self) -> None:
         for writer in self.writers:
@@ -68,6 +72,10 @@ class Network:
     def swallow(self) -> None:
         """Let every byte vanish from now on, in both directions."""
         self._do(lambda: self._set(Weather.SILENT))
+
+    def silence(self) -> None:
+        """Let the bytes of the connections that there are vanish; new ones fare well."""
+        self._do(lambda: list(map(_Link.silence, list(self._links))))
 
     def refuse(self) -> None:
         """Reset every connection, also the ones to come."""
@@ -170,7 +178,7 @@ class Network:
                 await asyncio.sleep(self._delay)
             if from_server:
                 self.bytes_seen += len(data)
-            if self._weather is not Weather.FAIR:
+            if self._weather is not Weather.FAIR or link.is_silent:
                 link.has_lost = True
                 continue
             if from_server and self._left is not None:
@@ -183,7 +191,7 @@ class Network:
                 continue
             target.write(data)
             await target.drain()
-        if self._weather is Weather.SILENT:
+        if self._weather is Weather.SILENT or link.is_silent:
             # Not even the end of the connection gets through.
             link.has_lost = True
             await asyncio.Event().wait()

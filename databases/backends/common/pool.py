@@ -22,7 +22,7 @@ from databases.backends.common.slots import PoolStats, Slot, SlotState
 from databases.backends.common.waiting import WaitingLine
 from databases.errors import InterfaceError, NotConnectedError, PoolTimeoutError
 from databases.events import logger
-from databases.limits import forks, running_loop
+from databases.limits import forks, limited, running_loop
 
 __all__ = ["Pool"]
 
@@ -33,6 +33,8 @@ PATIENCE = 0.5
 """Seconds that a task waits for one of enough connections before another one is opened."""
 PING_AFTER = 1.0
 """Seconds of idleness after which a connection is asked for a sign of life."""
+SILENCE = 0.5
+"""Seconds without an answer after which those who have been idle for longer are not asked."""
 _IDLE, _LENT = SlotState.IDLE, SlotState.LENT
 LAST_WORDS = 1.0
 """Seconds that closing takes beyond its deadline, to stop what runs on the server."""
@@ -115,17 +117,20 @@ class Pool(Keeper):
     async def lend(self, timeout: float | None = None) -> Slot:
         """Lend a connection, and wait for one if need be.
 
-        *timeout* is in seconds; without it ``acquire_timeout`` counts. Raises
-        `PoolTimeoutError`, and what opening a connection raised.
+        *timeout* is in seconds, for everything together; without it
+        ``acquire_timeout`` counts. Raises `PoolTimeoutError`, and what opening
+        a connection raised.
         """
         if self._is_closing:
             raise NotConnectedError("DatabaseBackend is not running: the pool is closed; connect()")
         if self._loop is not running_loop() or self._forks != forks.count:
             self._refuse_place()
+        patience = self._options.acquire_timeout if timeout is None else timeout
+        begun = time.monotonic()
         while True:
-            slot = self._take_idle() or await self._wait(timeout)
+            slot = self._take_idle() or await self._wait(patience, begun)
             is_known = not slot.in_doubt and not self._has_hooks
-            if is_known or await self._is_ready(slot):
+            if is_known or await self._is_ready(slot, patience, begun):
                 return slot
 
     def take_back(self, slot: Slot) -> asyncio.Task[Any] | None:
@@ -279,7 +284,7 @@ class Pool(Keeper):
             self._drop(slot)
         return None
 
-    async def _wait(self, timeout: float | None) -> Slot:
+    async def _wait(self, patience: float | None, begun: float) -> Slot:
         options = self._options
         most = options.max_waiting
         if most is not None and self._line.count >= most and self.is_exhausted:
@@ -287,29 +292,52 @@ class Pool(Keeper):
                 f"cannot acquire a connection: {most} tasks wait already; "
                 "raise max_waiting or max_size"
             )
-        patience = options.acquire_timeout if timeout is None else timeout
-        slot = await self._line.wait(patience, self._balance)
+        spent = time.monotonic() - begun
+        slot = await self._line.wait(patience, self._balance, spent)
         self._lend(slot, time.monotonic())
         slot.in_doubt = bool(options.pre_ping)  # until it has answered
         return slot
 
-    async def _is_ready(self, slot: Slot) -> bool:
+    async def _is_ready(self, slot: Slot, patience: float | None, begun: float) -> bool:
         """Look at a connection before it is lent; false if it was dropped."""
+        ends = None if patience is None else begun + patience
         try:
             if slot.in_doubt:
-                ping = self._driver.ping(slot.raw)
-                if not await within(self.cleanup_timeout, ping):
+                if not await self._answers(slot, ends):
                     self._drop(slot)
                     return False
                 slot.in_doubt = False
-            for hook in (self._options.setup, self._options.on_acquire):
-                if hook is not None:
-                    await called(hook, slot.raw)
-        except BaseException:
+            if self._has_hooks:
+                async with limited(None if ends is None else ends - time.monotonic()):
+                    for hook in (self._options.setup, self._options.on_acquire):
+                        if hook is not None:
+                            await called(hook, slot.raw)
+        except BaseException as error:
             slot.in_doubt = True
             self.discard(slot)
+            if isinstance(error, TimeoutError) and ends is not None and time.monotonic() >= ends:
+                raise PoolTimeoutError(
+                    f"cannot acquire a connection: it was not ready within {patience:g} s; "
+                    "raise acquire_timeout or let setup and on_acquire do less"
+                ) from error
             raise
         return True
+
+    async def _answers(self, slot: Slot, ends: float | None) -> bool:
+        """Tell whether the server answers on *slot*, in time to try another one if not."""
+        asked, limit = time.monotonic(), self.cleanup_timeout
+        if ends is not None:
+            limit = min(limit, max(SILENCE, (ends - asked) / 2))
+        is_alive = False
+        try:
+            is_alive = await within(limit, self._driver.ping(slot.raw))
+        finally:
+            if not is_alive and time.monotonic() - asked >= min(limit, SILENCE):
+                # The others were used before this one: asked in turn, they
+                # would take the same time each to say nothing.
+                for other in [one for one in self._idle if one.since <= asked]:
+                    self._drop(other)
+        return is_alive
 
     def _file(self, slot: Slot, now: float | None = None) -> None:
         """Give *slot* to the first task that waits, or keep it."""

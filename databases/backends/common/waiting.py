@@ -29,14 +29,20 @@ class WaitingLine:
         self.count = 0
         """Tasks that wait."""
 
-    async def wait(self, timeout: float | None, begun: Callable[[], None]) -> Slot:
-        """Wait for a connection, *timeout* seconds at most; *begun* is called once in line.
+    async def wait(
+        self, timeout: float | None, begun: Callable[[], None], spent: float = 0.0
+    ) -> Slot:
+        """Wait for a connection; *begun* is called once in line.
+
+        For *timeout* seconds at most, of which *spent* have gone by already.
 
         Raises `PoolTimeoutError`, or what `fail_first` and `fail_all` say.
         """
         loop = asyncio.get_running_loop()
         waiter: asyncio.Future[Slot] = loop.create_future()
-        limit = None if timeout is None else loop.call_later(timeout, self._end, waiter, timeout)
+        limit = None
+        if timeout is not None:
+            limit = loop.call_later(max(0.0, timeout - spent), self._end, waiter, timeout)
         if self._alarm is None:
             self._alarm = loop.call_later(WARN_AFTER, self._warn, loop)
         self._waiters.append((waiter, loop.time()))
