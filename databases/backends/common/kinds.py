@@ -42,30 +42,62 @@ _KINDS = {
     "delete": Kind.UPDATE,
     "merge": Kind.UPDATE,
 }
-_QUOTED = re.compile(r"'(?:[^']|'')*'|\"[^\"]*\"|--[^\n]*|/\*.*?\*/", re.DOTALL)
+# What is not closed runs to the end: to look for its end again from each place
+# where it may begin would take the square of the text's length.
+_QUOTES = r"'[^']*(?:'|\Z)|\"[^\"]*(?:\"|\Z)|`[^`]*(?:`|\Z)"
+_REMARKS = r"--[^\n]*|/\*.*?(?:\*/|\Z)"
+_NAMES = r"\[[^\][()'\"]*\]"
+_DOLLARS = r"(?<![\w$])\$(?P<tag>(?:[^\W\d]\w*)?)\$.*?(?:\$(?P=tag)\$|\Z)"
+_QUOTED = re.compile(f"{_QUOTES}|{_REMARKS}", re.DOTALL)
+_HIDDEN = re.compile(f"{_QUOTES}|{_NAMES}|{_DOLLARS}|{_REMARKS}", re.DOTALL)
+_SKIPPED = f"(?P<remark>{_REMARKS})|{_QUOTES}|{_NAMES}|{_DOLLARS}|(?P<mark>[(),])"
+_INSIDE = re.compile(_SKIPPED, re.DOTALL)
+_OUTSIDE = re.compile(rf"{_SKIPPED}|(?P<word>[^\W\d]\w*)", re.DOTALL)
+# A word after one of these is a name, or how to lock.
+_BEFORE_NAMES = frozenset(("with", "recursive", ",", "by", "set", "cycle", "using", "for", "key"))
+_VERBS = frozenset(("select", "values", "table", "insert", "replace", "update", "delete", "merge"))
 _NOTHING = re.compile(rf"(?:[\s;]|{_COMMENT})*")
 _DO_UPDATE = re.compile(r"\bdo\s+update\b", re.I)
 _RETURNING = re.compile(r"\breturning\b", re.I)
-_CHANGES = re.compile(r"\b(insert\s+into|update|delete\s+from|merge\s+into)\b", re.I)
+_CHANGES = re.compile(r"[()]\s*(?:insert|update|delete|merge)\b", re.I)
 
 
 def kind_of(sql: str) -> Kind:
     """Return what the text *sql* does, by its first words."""
     match = _LEADING.match(sql)
     word = match[1].lower() if match else ""
-    kind = _KINDS.get(word, Kind.OTHER)
-    if word == "with":
-        change = _CHANGES.search(_QUOTED.sub(" ", sql))
-        if change is not None and not _RETURNING.search(sql):
-            return Kind.INSERT if change[1].lower().startswith("insert") else Kind.UPDATE
-    return kind
+    if word == "with" and match is not None:
+        word, _ = _verb(sql, match.end())
+    return _KINDS.get(word, Kind.OTHER)
 
 
 def returns_rows(sql: str, kind: Kind) -> bool:
     """Tell whether the text *sql* may answer with rows."""
     if kind is Kind.SELECT:
         return True
-    return _RETURNING.search(sql) is not None and bool(_RETURNING.search(_QUOTED.sub(" ", sql)))
+    if _RETURNING.search(sql) is None:
+        return False
+    match = _LEADING.match(sql)
+    if match is not None and match[1].lower() == "with":
+        # Those of its parts stay inside.
+        sql = sql[_verb(sql, match.end())[1] :]
+    return _RETURNING.search(_HIDDEN.sub(" ", sql)) is not None
+
+
+def _verb(sql: str, start: int) -> tuple[str, int]:
+    """Return what the text *sql* does whose ``WITH`` ends at *start*, and where it says so."""
+    depth, position, last = 0, start, "with"
+    while match := (_INSIDE if depth else _OUTSIDE).search(sql, position):
+        position = match.end()
+        kind = match.lastgroup
+        if kind == "remark":
+            continue
+        word = match[0].lower() if kind == "word" else ""
+        if word in _VERBS and last not in _BEFORE_NAMES:
+            return word, match.start()
+        depth += (match[0] == "(") - (match[0] == ")")
+        last = word or match[0]
+    return "with", len(sql)
 
 
 def is_declarable(sql: str) -> bool:
@@ -73,7 +105,7 @@ def is_declarable(sql: str) -> bool:
     match = _LEADING.match(sql)
     word = match[1].lower() if match else ""
     if word == "with":
-        return _CHANGES.search(_QUOTED.sub(" ", sql)) is None
+        return kind_of(sql) is Kind.SELECT and _CHANGES.search(_HIDDEN.sub(" ", sql)) is None
     return word in ("select", "values", "table")
 
 
@@ -107,7 +139,8 @@ _HARMLESS = frozenset(
     variance varchar char character numeric decimal timestamp time bit varbit float age
     """.split()
 )
-_CALL = re.compile(r"([\w$.\"]+)\s*\(")
+# Tried from where a name begins only, or a long one would be read from each letter.
+_CALL = re.compile(r"(?<![\w$.\"])([\w$.\"]+)\s*\(")
 _NEUTRAL_START = frozenset(("select", "insert", "update", "delete", "values"))
 
 

@@ -270,8 +270,11 @@ def _outcome(cursor: sqlite3.Cursor, sql: str, plan: Plan) -> Outcome:
     ):
         row, names = cursor.fetchone(), names_of(cursor)
         cursor.fetchall()  # RETURNING acts on every row
+    count = cursor.rowcount
+    if count < 0 and plan.kind in _WRITES:  # sqlite3 does not count what begins with WITH
+        count = cursor.connection.execute("SELECT changes()").fetchone()[0]
     # Without a new row it is the last one's, whichever table that went into.
-    outcome = Outcome(row, names, cursor.rowcount, cursor.lastrowid if cursor.rowcount else 0)
+    outcome = Outcome(row, names, count, cursor.lastrowid if count else 0)
     cursor.close()
     return outcome
 
