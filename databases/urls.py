@@ -129,7 +129,7 @@ class DatabaseURL:
     @property
     def options(self) -> dict[str, str]:
         """The query, decoded; the last of equal names counts, empty values do not."""
-        return dict(parse_qsl(self._components.query, keep_blank_values=True))
+        return dict(parse_qsl(self._components.query))
 
     @property
     def obscure_password(self) -> str:
@@ -254,7 +254,7 @@ def _read_hosts(components: SplitResult) -> list[Host]:
     hosts = [_read_host(each, secret=secret) for each in written.split(",")] if written else []
     if any(host for host, _ in hosts):
         return hosts
-    options = dict(parse_qsl(components.query, keep_blank_values=True))
+    options = dict(parse_qsl(components.query))
     listed = options.get("host") or options.get("unix_sock")
     ports = [_read_port(each, secret=secret) for each in options.get("port", "").split(",")]
     if not listed:

@@ -167,3 +167,15 @@ async def test_autocommit_is_on_whatever_was_given(
     await database.execute(notes.insert().values(text="kept"))
 
     assert outside.count(notes) == 1
+
+
+@requires("server")
+@pytest.mark.parametrize("name", ["ssl", "sslmode", "min_size", "password", "user", "nonsense"])
+async def test_an_option_without_a_value_is_not_there(
+    make_database: MakeDatabase, url: str, name: str
+) -> None:
+    """It comes of a variable of the environment that is empty."""
+    separator = "&" if "?" in url else "?"
+
+    async with make_database(f"{url}{separator}{name}=") as database:
+        assert await database.fetch_val("SELECT 1") == 1

@@ -26,7 +26,7 @@ def test_parts_of_a_full_url() -> None:
     assert (url.hostname, url.port) == ("localhost", 5432)
     assert url.netloc == "user:pa%40ss@Localhost:5432"
     assert url.database == "my db"
-    assert url.options == {"a": "2", "b": ""}
+    assert url.options == {"a": "2"}
     assert url.components.path == "/my%20db"
     assert url.components.query == "a=1&a=2&b="
     assert str(url) == FULL
@@ -330,3 +330,24 @@ def test_any_text_is_a_url_or_a_clear_error(text: str) -> None:
     repr(url)
     assert isinstance(url.options, dict)
     assert url.port is None or 0 <= url.port <= 65535
+
+
+@pytest.mark.parametrize(
+    ("query", "options"),
+    [
+        ("a=", {}),
+        ("a", {}),
+        ("a=&b=1", {"b": "1"}),
+        ("a=1&a=", {"a": "1"}),
+        ("host=&port=&unix_sock=", {}),
+        ("a=%20", {"a": " "}),
+    ],
+)
+def test_an_option_without_a_value_is_none(query: str, options: dict[str, str]) -> None:
+    """It comes of a variable of the environment that is empty."""
+    url = DatabaseURL(f"postgresql://user@server:5/name?{query}")
+
+    assert url.options == options
+    assert (url.hostname, url.port, url.username) == ("server", 5, "user")
+    assert str(url) == f"postgresql://user@server:5/name?{query}"
+    assert str(url.replace(port=6)) == f"postgresql://user@server:6/name?{query}"
