@@ -144,7 +144,7 @@ async def test_defaults_are_applied(database: Database, outside: Outside) -> Non
 
 
 async def test_each_is_compiled_once(make_database: MakeDatabase) -> None:
-    async with make_database() as database:
+    async with make_database(query_cache_size=10) as database:
         for word in ("un", "deux", "trois"):
             await database.execute(sa.insert(Word), {"mot": word, "sens": "?"})
 
