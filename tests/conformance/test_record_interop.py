@@ -189,3 +189,16 @@ async def test_a_record_outlives_its_database(make_database: Any, outside: Outsi
 
     assert dict(row) == {"id": 1, "balance": 10}
     assert row.balance == 10
+
+
+async def test_records_of_what_has_no_hash_have_one(database: Database, outside: Outside) -> None:
+    for number, document in ((1, {"a": [1]}), (2, [1]), (3, {"a": [1]})):
+        outside.insert(typed, {"id": number, "document": document})
+    query = sa.select(typed.c.document).order_by(typed.c.id)
+
+    first, second, third = await database.fetch_all(query)
+
+    assert first == third != second
+    assert hash(first) == hash(third)
+    assert {first, second, third} == {first, second}
+    assert hash(first._row) == hash(third._row)

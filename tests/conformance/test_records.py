@@ -231,3 +231,21 @@ async def test_null_values(database: Database, outside: Outside) -> None:
     assert dict(found) == {"text": None, "completed": None}
     assert found.text is None
     assert found[0] is None
+
+
+@pytest.mark.parametrize("error", [IndexError, KeyError])
+@pytest.mark.parametrize("position", [2, 9, -3])
+async def test_a_position_beyond_the_columns_is_the_error_of_a_sequence_and_of_a_mapping(
+    database: Database, outside: Outside, position: int, error: type[Exception]
+) -> None:
+    outside.insert(accounts, {"id": 1, "balance": 10})
+
+    for query in (accounts.select(), "SELECT id, balance FROM accounts"):
+        row = await database.fetch_one(query)
+        assert row is not None
+        with pytest.raises(error, match=rf"^no column {position}: the record has 2 columns$"):
+            row[position]
+        with pytest.raises(error, match=rf"^no column {position}: the record has 2 columns$"):
+            await database.fetch_val(query, column=position)
+        assert row.get(position, "none") == "none"
+        assert position not in row._mapping

@@ -15,7 +15,7 @@ from sqlalchemy.sql.elements import ColumnElement
 
 from databases import interfaces
 from databases.backends.common.converters import Converter, converted
-from databases.backends.common.rows import Record, Row, create_column_maps
+from databases.backends.common.rows import Record, Row, create_column_maps, hash_of
 
 __all__ = ["FastRecord", "Record", "Row", "create_column_maps", "make_layout"]
 
@@ -92,7 +92,7 @@ class FastRecord:
         return NotImplemented
 
     def __hash__(self) -> int:
-        return hash((self._names, tuple(self._data)))
+        return hash((self._names, hash_of(self._data)))
 
     def __repr__(self) -> str:
         pairs = zip(self._names, self._data, strict=True)
@@ -198,6 +198,16 @@ def make_layout(
     return Layout(names, objects, active)
 
 
+class _PositionError(IndexError, KeyError):
+    """No column at that position; a sequence and a mapping raise different errors for it."""
+
+    __str__ = Exception.__str__
+
+
+def _no_column(position: int, data: Sequence[Any]) -> _PositionError:
+    return _PositionError(f"no column {position}: the record has {len(data)} columns")
+
+
 class Layout:
     """Names, look-up keys and converters of one statement's rows."""
 
@@ -240,7 +250,10 @@ class Layout:
     def value(self, values: Sequence[Any], column: Any) -> Any:
         """Return the value of *column*, converted, without making a record."""
         if column.__class__ is int:
-            value = values[column]
+            try:
+                value = values[column]
+            except IndexError:
+                raise _no_column(column, values) from None
             index = column if column >= 0 else column + len(values)
             for position, convert in self.converters:
                 if position == index:
@@ -319,7 +332,7 @@ def _look_up(data: Sequence[Any], keys: dict[Any, int], key: Any) -> Any:
                 if name is not None and name in keys:
                     return data[keys[name]]
     if isinstance(key, int):
-        raise IndexError(f"no column {key}: the record has {len(data)} columns")
+        raise _no_column(key, data)
     raise KeyError(key)
 
 

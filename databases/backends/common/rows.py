@@ -9,7 +9,7 @@ from sqlalchemy.engine.interfaces import Dialect
 
 from databases import interfaces
 
-__all__ = ["Record", "Row", "create_column_maps"]
+__all__ = ["Record", "Row", "create_column_maps", "hash_of"]
 
 ColumnMaps = tuple[
     Mapping[str, tuple[int, Any]], Mapping[int, tuple[int, Any]], Mapping[str, tuple[int, Any]]
@@ -76,7 +76,7 @@ class Row(Sequence[Any]):
         return self._data == (other._data if isinstance(other, Row) else other)
 
     def __hash__(self) -> int:
-        return hash(self._data)
+        return hash_of(self._data)
 
     def __repr__(self) -> str:
         return repr(self._data)
@@ -152,6 +152,22 @@ class Record(interfaces.Record):
 
     def __len__(self) -> int:
         return len(self._row)
+
+
+def hash_of(values: Sequence[Any]) -> int:
+    """Return a hash of the *values* that have one: lists and dicts have none."""
+    values = tuple(values)
+    try:
+        return hash(values)
+    except TypeError:
+        return hash(tuple(map(_hash_or_nothing, values)))
+
+
+def _hash_or_nothing(value: Any) -> int:
+    try:
+        return hash(value)
+    except TypeError:
+        return 0
 
 
 def create_column_maps(result_columns: Sequence[Any]) -> ColumnMaps:
