@@ -10,6 +10,7 @@ import sqlalchemy as sa
 
 from databases import Database
 from databases.errors import ParameterError
+from tests.support.drivers import requires
 from tests.support.outside import Outside
 from tests.support.tables import accounts, notes
 
@@ -187,3 +188,27 @@ async def test_the_values_given_are_not_changed(database: Database, outside: Out
     await database.fetch_all("SELECT id FROM accounts WHERE id IN :ids", values)
 
     assert values == {"ids": [1, 2]}
+
+
+async def test_names_that_begin_with_a_digit(database: Database, outside: Outside) -> None:
+    query = "SELECT balance FROM accounts WHERE id = :1 AND balance = :2nd"
+    outside.insert(accounts, {"id": 1, "balance": 10}, {"id": 2, "balance": 20})
+
+    assert await database.fetch_val(query, {"1": 1, "2nd": 10}) == 10
+    assert await database.fetch_val(query, {"1": 2, "2nd": 20}) == 20
+    assert await database.fetch_val(query + " AND id IN :3", {"1": 2, "2nd": 20, "3": [1, 2]}) == 20
+    assert await database.fetch_val(query + " AND id = :id", {"1": 2, "2nd": 20, "id": 2}) == 20
+    await database.execute_many(
+        "UPDATE accounts SET balance = :1 WHERE id = :id", [{"1": 5, "id": 1}, {"1": 6, "id": 2}]
+    )
+    assert outside.column(accounts.c.balance) == [5, 6]
+    with pytest.raises(ValueError, match="no parameter '9'"):
+        await database.fetch_val(query, {"1": 1, "2nd": 10, "9": 3})
+
+
+@requires("arrays")
+async def test_a_slice_is_none_of_the_names_that_begin_with_a_digit(database: Database) -> None:
+    query = "SELECT (ARRAY[1,2,3])[:2] WHERE 1 = :1"
+
+    assert await database.fetch_val(query, {"1": 1}) == [1, 2]
+    assert await database.fetch_val("SELECT (ARRAY[1,2,3])[:2]") == [1, 2]

@@ -86,7 +86,7 @@ class Syntax:
         branches = [
             # As in SQLAlchemy's text(): a colon right after a word, a colon or
             # a backslash begins no name (a[i:j], 12:30, x::text, \:name).
-            r"(?<![:\w\\]):(?P<name>[^\W\d]\w*)",
+            r"(?<![:\w\\]):(?P<name>\w+)",
             r"(?P<colon>\\:)",
             f"(?P<backslashed>{'|'.join(backslashed) or '(?!)'})",
             f"(?P<comment>{'|'.join(comments)})",
@@ -167,11 +167,12 @@ class ParsedSQL:
 
 
 @lru_cache(maxsize=1024)
-def parse(sql: str, syntax: Syntax) -> ParsedSQL:
+def parse(sql: str, syntax: Syntax, numbers: frozenset[str] = frozenset()) -> ParsedSQL:
     r"""Cut *sql* into literal text and ``:name`` parameters.
 
     Quoted text, comments and casts are left alone. ``\:`` stands for a colon
-    wherever a backslash has no meaning to the server.
+    wherever a backslash has no meaning to the server. Names that begin with a
+    digit are those of *numbers* only: ``a[:2]`` is a slice.
     """
     literals: list[str] = []
     occurrences: list[Occurrence] = []
@@ -182,6 +183,8 @@ def parse(sql: str, syntax: Syntax) -> ParsedSQL:
     while (match := search(sql, position)) is not None:
         start, position = match.span()
         kind = match.lastgroup
+        if kind == "name" and match["name"][0].isdecimal() and match["name"] not in numbers:
+            continue
         if kind == "name":
             occurrence, start, position = _place(sql, match, code)
             pieces.append(sql[done:start])

@@ -199,13 +199,13 @@ class Statements:
         plan = self._string_plan(sql)
         order = plan.simple_order
         if order is None:
-            return self._bind_lists(plan, values)
+            return self._bind_lists(sql, plan, values)
         try:
             args = [values[name] for name in order]
         except KeyError:
             args = []
         if len(values) != plan.name_count or len(args) != len(order):
-            rawsql.check_parameters(plan.parsed.names, values)
+            return self._bind_lists(sql, plan, values)
         for index, value in enumerate(args):
             if value.__class__ not in PLAIN_TYPES:
                 args[index] = self._convert(value)
@@ -222,8 +222,24 @@ class Statements:
             self._strings.move_to_end(sql)
         return plan
 
-    def _bind_lists(self, plan: _StringPlan, values: Values) -> BoundStatement:
-        rawsql.check_parameters(plan.parsed.names, values)
+    def _numbered(self, sql: str, plan: _StringPlan, values: Values) -> _StringPlan:
+        """Return *plan*, or another one if *values* have names that begin with a digit.
+
+        Without a value of that name, ``:2`` is no parameter but part of a slice.
+        """
+        numbers = frozenset(name for name in values if str(name)[:1].isdecimal())
+        if not numbers:
+            return plan
+        numbered = self._strings.get((sql, numbers))
+        if numbered is None:
+            numbered = _StringPlan(sql, self._syntax, self._style, numbers)
+            self._remember(self._strings, (sql, numbers), numbered)
+        return numbered
+
+    def _bind_lists(self, sql: str, plan: _StringPlan, values: Values) -> BoundStatement:
+        if values.keys() != plan.parsed.names:
+            plan = self._numbered(sql, plan, values)
+            rawsql.check_parameters(plan.parsed.names, values)
         lengths = rawsql.list_lengths(plan.parsed, values)
         statement, order = plan.rendered(lengths)
         listed = {name: tuple(values[name]) for name, _ in lengths}
@@ -337,8 +353,14 @@ class _StringPlan:
 
     __slots__ = ("_renderings", "_style", "name_count", "parsed", "plan", "simple_order")
 
-    def __init__(self, sql: str, syntax: rawsql.Syntax, style: rawsql.Style) -> None:
-        self.parsed = rawsql.parse(sql, syntax)
+    def __init__(
+        self,
+        sql: str,
+        syntax: rawsql.Syntax,
+        style: rawsql.Style,
+        numbers: frozenset[str] = frozenset(),
+    ) -> None:
+        self.parsed = rawsql.parse(sql, syntax, numbers)
         self._style: rawsql.Style = style
         self._renderings: dict[Any, tuple[Plan, Any]] = {}
         self.name_count = len(self.parsed.names)
