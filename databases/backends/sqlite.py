@@ -189,7 +189,8 @@ class SQLiteDriver(CursorDriver):
 
     async def execute(self, raw: RawConnection, sql: str, args: Arguments, plan: Plan) -> Outcome:
         """Run *sql* for its effect; without arguments it may be a script."""
-        if plan.kind is Kind.SELECT or (plan.kind is Kind.OTHER and not writes(sql, plan.kind)):
+        is_other = plan.kind is Kind.OTHER
+        if plan.kind is Kind.SELECT or (is_other and not writes(sql, plan.kind)):
             raw.is_fresh = False
         else:
             await begin_turn(raw)
@@ -200,7 +201,7 @@ class SQLiteDriver(CursorDriver):
             outcome: Outcome = await watched_hop(raw, run, raw._conn, sql, args or (), plan)
         finally:
             end_turn(raw)
-        if plan.kind is Kind.OTHER:
+        if is_other:
             raw.is_fresh = is_deferred_begin(sql)
         return outcome
 

@@ -194,7 +194,8 @@ def _execute(
     plan: Plan,
 ) -> Outcome:
     try:
-        if _commits(sql, plan.kind) and not connection.in_transaction:
+        is_alone = plan.kind in _WRITES or _commits(sql, plan.kind)
+        if is_alone and not connection.in_transaction:
             return _write(is_given_up, connection, sql, args, plan)
         return _outcome(connection.execute(sql, args), sql, plan)
     except (sqlite3.ProgrammingError, sqlite3.Warning) as error:
