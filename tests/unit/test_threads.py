@@ -134,3 +134,30 @@ async def test_an_error_that_is_kept_keeps_no_file_open(tmp_path: pathlib.Path, 
 
     assert kept.value.__traceback__ is not None
     assert not [link for link in _open_files() if link == str(path)]
+
+
+@eventfd
+def test_an_interrupted_loop_hears_of_what_comes_all_the_same(
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    """Ctrl-C may come as soon as the loop has read that there is something."""
+    read, main = os.eventfd_read, threading.current_thread()
+    interrupts: list[BaseException] = []
+
+    def interrupted(fd: int) -> int:
+        value = read(fd)
+        if interrupts and threading.current_thread() is main:
+            raise interrupts.pop()
+        return value
+
+    monkeypatch.setattr(os, "eventfd_read", interrupted)
+    with contextlib.closing(asyncio.SelectorEventLoop()) as loop:
+        database = Database("sqlite://")
+        loop.run_until_complete(database.connect())
+        work = loop.create_task(database.fetch_val("SELECT 42"))
+        interrupts.append(KeyboardInterrupt())
+        with pytest.raises(KeyboardInterrupt):
+            loop.run_until_complete(work)
+
+        assert loop.run_until_complete(asyncio.wait_for(work, 5)) == 42
+        loop.run_until_complete(database.disconnect())

@@ -88,14 +88,19 @@ class Mailbox:
             os.eventfd_write(self._fd, 1)
 
     def _empty(self) -> None:
-        with contextlib.suppress(BlockingIOError):
-            os.eventfd_read(self._fd)
-        # Before the first item is taken: what comes after the last one is told again.
-        self._is_told = False
-        items = self._items
-        while items:
-            call, future, value = items.popleft()
-            call(future, value)
+        try:
+            with contextlib.suppress(BlockingIOError):
+                os.eventfd_read(self._fd)
+            # Before the first item is taken: what comes after the last one is told again.
+            self._is_told = False
+            items = self._items
+            while items:
+                call, future, value = items.popleft()
+                call(future, value)
+        except BaseException:
+            # Ctrl-C may come anywhere: what is left, and what comes, is to be told again.
+            os.eventfd_write(self._fd, 1)
+            raise
 
 
 _mailboxes: weakref.WeakKeyDictionary[asyncio.AbstractEventLoop, Mailbox] = (
