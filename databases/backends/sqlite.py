@@ -46,7 +46,7 @@ from databases.backends.dialects.writing import (
     begin_turn,
     end_turn,
     is_deferred_begin,
-    writes,
+    is_setting,
 )
 from databases.importer import import_driver
 from databases.interfaces import TransactionBackend
@@ -178,6 +178,8 @@ class SQLiteDriver(CursorDriver):
     ) -> Awaitable[Fetched]:
         """Run *sql* and read every row."""
         raw.is_fresh = False
+        if sql[:1] in "Pp" and is_setting(sql):
+            return watched_hop(raw, dialect.assign, raw._conn, sql)
         return hop(raw, dialect.fetch, raw._conn, sql, args or ())
 
     def fetch_first(  # type: ignore[override]  # awaited all the same
@@ -185,15 +187,13 @@ class SQLiteDriver(CursorDriver):
     ) -> Awaitable[Fetched]:
         """Run *sql* and read its first row."""
         raw.is_fresh = False
+        if sql[:1] in "Pp" and is_setting(sql):
+            return watched_hop(raw, dialect.assign, raw._conn, sql)
         return hop(raw, dialect.fetch_first, raw._conn, sql, args or ())
 
     async def execute(self, raw: RawConnection, sql: str, args: Arguments, plan: Plan) -> Outcome:
         """Run *sql* for its effect; without arguments it may be a script."""
-        is_other = plan.kind is Kind.OTHER
-        if plan.kind is Kind.SELECT or (is_other and not writes(sql, plan.kind)):
-            raw.is_fresh = False
-        else:
-            await begin_turn(raw)
+        await begin_turn(raw, sql, plan.kind)
         run: Callable[..., Outcome] = dialect.execute
         if getattr(raw, "may_stream", False):
             run = partial(run, may_stream=True)
@@ -201,16 +201,13 @@ class SQLiteDriver(CursorDriver):
             outcome: Outcome = await watched_hop(raw, run, raw._conn, sql, args or (), plan)
         finally:
             end_turn(raw)
-        if is_other:
+        if plan.kind is Kind.OTHER:
             raw.is_fresh = is_deferred_begin(sql)
         return outcome
 
     async def call(self, raw: RawConnection, sql: str, args: Sequence[Value]) -> Called:
         """Run *sql* and tell everything about its result."""
-        if writes(sql, kind_of(sql)):
-            await begin_turn(raw)
-        else:
-            raw.is_fresh = False
+        await begin_turn(raw, sql, kind_of(sql))
         run = partial(dialect.call, may_stream=getattr(raw, "may_stream", False))
         try:
             called: Called = await hop(raw, run, raw._conn, sql, args)

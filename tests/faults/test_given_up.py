@@ -219,6 +219,26 @@ async def test_a_script_that_waits_for_another_process(
     assert texts(outside) == ["on time"]
 
 
+@requires("file")
+@pytest.mark.parametrize("verb", ["fetch_all", "fetch_one", "fetch_val", "run"])
+async def test_a_pragma_that_is_fetched_and_waits_for_another_process(
+    make_database: MakeDatabase, outside: Outside, verb: str
+) -> None:
+    other = sqlite3.connect(outside.path, isolation_level=None)  # type: ignore[attr-defined]  # SQLite's has one
+    async with make_database(max_size=1) as database, database.connection() as connection:
+        await connection.fetch_val("SELECT 1")
+        other.execute("BEGIN IMMEDIATE")
+        with pytest.raises((TimeoutError, asyncio.TimeoutError)):
+            await asyncio.wait_for(getattr(connection, verb)("PRAGMA user_version = 5"), 0.1)
+        other.execute("ROLLBACK")
+
+        assert await connection.fetch_val("PRAGMA user_version") == 0
+        assert not await connection.fetch_all("PRAGMA user_version = 6")
+        assert await connection.fetch_val("PRAGMA user_version") == 6
+        await connection.execute("PRAGMA user_version = 0")
+    other.close()
+
+
 def streamed(driver: DriverCase, *, breaks: bool = False) -> str:
     """Give a query of many rows, of which one may break it."""
     value = "10 / (900 - n)" if breaks else "n"

@@ -28,6 +28,7 @@ from databases.errors import ConfigurationError
 __all__ = [
     "Place",
     "RowStream",
+    "assign",
     "begin",
     "begin_statement",
     "call",
@@ -167,6 +168,21 @@ def fetch_first(connection: sqlite3.Connection, sql: str, args: Any) -> Fetched:
     found = EMPTY if row is None else Fetched(names_of(cursor), (row,))
     cursor.close()  # an unfinished SELECT would keep its lock
     return found
+
+
+def assign(is_given_up: Callable[[], bool], connection: sqlite3.Connection, sql: str) -> Fetched:
+    """Run the PRAGMA *sql*, unless its caller is gone when the lock is that it waits for."""
+    if connection.in_transaction:
+        return fetch(connection, sql, ())
+    connection.execute("BEGIN")
+    try:
+        fetched = fetch(connection, sql, ())
+        _heed(is_given_up)
+        connection.execute("COMMIT")
+    except BaseException:
+        roll_back(connection)
+        raise
+    return fetched
 
 
 def execute(

@@ -23,6 +23,7 @@ __all__ = [
     "writes",
 ]
 
+_CHANGES = (Kind.INSERT, Kind.UPDATE)
 LOOK_AFTER = 0.02
 """Seconds after which writers that wait look again whether the present one still writes."""
 
@@ -58,8 +59,14 @@ def is_deferred_begin(sql: str) -> bool:
     return _DEFERRED.fullmatch(sql) is not None
 
 
-async def begin_turn(raw: RawConnection) -> None:
-    """Wait to write, but never in a transaction that may hold a lock others wait for."""
+async def begin_turn(raw: RawConnection, sql: str = "", kind: Kind = Kind.INSERT) -> None:
+    """Wait to write, but never in a transaction that may hold a lock others wait for.
+
+    Does not wait for *sql*, of *kind*, that does not write.
+    """
+    if kind not in _CHANGES and not writes(sql, kind):
+        raw.is_fresh = False
+        return
     # A pool that a program made itself lends connections without a turn.
     turn = getattr(raw, "turn", None)
     if turn is not None and (raw.is_fresh or not raw._connection.in_transaction):
