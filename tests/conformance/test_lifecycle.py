@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import asyncio
+import gc
 import logging
 from typing import Any
 
@@ -291,6 +292,9 @@ async def test_connecting_while_force_rollback_ends(make_database: MakeDatabase)
     assert await database.fetch_val("SELECT 1") == 1
 
 
+# What a closed loop has not closed itself says so when it is collected.
+@pytest.mark.filterwarnings("ignore:unclosed:ResourceWarning")
+@pytest.mark.filterwarnings("ignore::pytest.PytestUnraisableExceptionWarning")
 def test_connecting_again_when_the_loop_has_gone(url: str, outside: Outside) -> None:
     database = Database(url)
 
@@ -300,4 +304,5 @@ def test_connecting_again_when_the_loop_has_gone(url: str, outside: Outside) -> 
 
     assert [asyncio.run(connect_and_ask()) for _ in range(3)] == [1, 1, 1]
     asyncio.run(database.disconnect())
+    gc.collect()
     outside.check_left_alone()
