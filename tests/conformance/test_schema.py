@@ -353,6 +353,20 @@ async def test_values_stay_hidden(
     assert "secret" not in caplog.text + str(caught.value).partition("[SQL:")[2]
 
 
+async def test_its_errors_are_of_sqlalchemys_classes(database: Database) -> None:
+    def insert_twice(connection: sa.Connection) -> None:
+        for _ in range(2):
+            connection.execute(codes.insert().values(code="same"))
+
+    def misspell(connection: sa.Connection) -> None:
+        connection.exec_driver_sql("SELEC 1")
+
+    with pytest.raises(sa.exc.IntegrityError):
+        await database.run_sync(insert_twice)
+    with pytest.raises((sa.exc.ProgrammingError, sa.exc.OperationalError)):
+        await database.run_sync(misspell)
+
+
 async def test_two_at_once(database: Database) -> None:
     def work(connection: sa.Connection) -> int:
         return int(connection.execute(sa.text("SELECT 7")).scalar_one())

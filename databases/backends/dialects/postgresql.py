@@ -196,6 +196,16 @@ class PostgreSQLDialect(PGDialect):
     statement_compiler = _Compiler
     _backslash_escapes = False
     _has_native_hstore = True
+    # asyncpg's classes, by which SQLAlchemy chooses its own in `run_sync`.
+    dbapi_exception_translation_map = {  # noqa: RUF012  # as SQLAlchemy declares it
+        "FeatureNotSupportedError": "NotSupportedError",
+        "InsufficientResourcesError": "OperationalError",
+        "IntegrityConstraintViolationError": "IntegrityError",
+        "InternalServerError": "InternalError",
+        "OperatorInterventionError": "OperationalError",
+        "SyntaxOrAccessError": "ProgrammingError",
+        "TransactionRollbackError": "OperationalError",
+    }
     colspecs = {  # noqa: RUF012  # an instance variable of SQLAlchemy's
         **PGDialect.colspecs,
         **_VECTORS,
