@@ -159,8 +159,17 @@ async def test_params_of_an_expression_that_is_not_cached(filled: Database) -> N
         impl = sa.Integer
         cache_ok = False
 
-    chosen = sa.select(accounts.c.balance).where(_id == sa.bindparam("x", 1, Plain()))
+    plain = sa.table("accounts", sa.column("id", Plain()), sa.column("balance", sa.Integer))
+    chosen = sa.select(plain.c.balance).where(plain.c.id == sa.bindparam("x", 1))
+    wanted = sa.select(plain.c.balance).where(plain.c.id.in_(sa.bindparam("x", expanding=True)))
+    assert chosen._generate_cache_key() is None
 
     assert await filled.fetch_val(chosen.params(x=2)) == 20
     assert await filled.fetch_val(sa.select(chosen.params(x=3).subquery().c.balance)) == 30
+    assert await filled.fetch_val(wanted.params(x=[3])) == 30
+    assert await filled.fetch_val(chosen.params(x=2), {"x": 3}) == 30
+    assert await filled.fetch_val(chosen.params(x=2, nothing=1)) == 20
+    assert await filled.fetch_val(chosen.subquery().select().params(x=2)) == 20
     assert await filled.fetch_val(chosen) == 10
+    with pytest.raises(ValueError, match="'nothing'"):
+        await filled.fetch_val(chosen.params(x=2), {"nothing": 1})

@@ -8,7 +8,6 @@ from typing import Any
 from sqlalchemy.exc import SAWarning
 from sqlalchemy.sql import ClauseElement
 from sqlalchemy.sql.cache_key import CacheKey
-from sqlalchemy.sql.visitors import iterate
 
 __all__ = [
     "KEEPS_PARAMS",
@@ -16,7 +15,6 @@ __all__ = [
     "as_expression",
     "cache_key_of",
     "is_value",
-    "kept_params",
     "merged",
     "parameter_names",
 ]
@@ -55,16 +53,6 @@ def cache_key_of(query: Any) -> Any:
     except SAWarning:
         # A type does not say whether it may be cached, and warnings are errors.
         return None
-
-
-def kept_params(query: Any, cache_key: Any) -> Values:
-    """Return the values that ``.params()`` gave *query* or a part of it."""
-    if cache_key is not None:
-        return cache_key.params  # type: ignore[no-any-return]
-    kept: dict[str, Any] = {}
-    for part in iterate(query):  # from the outside, which counts
-        kept = {**getattr(part, "_params", {}), **kept}
-    return kept
 
 
 def parameter_names(cache_key: Any) -> frozenset[str]:

@@ -259,6 +259,10 @@ class CorePlan:
         if processor is None and parameter.type._isnull:
             processor = convert
         expands = parameter in compiled.post_compile_params
+        # What `.params()` gave, which the cache key has, if there is one.
+        kept = getattr(compiled, "_collected_params", None) or {}
+        if (own := parameter.key if parameter.key in kept else name) in kept:
+            parameter = parameter._with_value(kept[own], maintain_key=True, required=False)
         return _Step(name, key, position, parameter, key in given, processor, expands)
 
     def _check(self, given: frozenset[str]) -> None:

@@ -29,7 +29,6 @@ from databases.backends.common.expressions import (
     as_expression,
     cache_key_of,
     is_value,
-    kept_params,
     merged,
     parameter_names,
 )
@@ -271,8 +270,8 @@ class Statements:
         parameters = () if cache_key is None else cache_key.bindparams
         names: tuple[Any, ...] = tuple(values)
         kept = _NO_VALUES
-        if KEEPS_PARAMS and (cache_key is None or cache_key.params):
-            kept = kept_params(query, cache_key)
+        if KEEPS_PARAMS and cache_key is not None and cache_key.params:
+            kept = cache_key.params
             names, values = (names, *kept), {**kept, **values}
         if cache_key is None or not self._size:
             self.misses += 1
