@@ -73,6 +73,10 @@ class Network:
         """Let every byte vanish from now on, in both directions."""
         self._do(lambda: self._set(Weather.SILENT))
 
+    def heal_for_new(self) -> None:
+        """Forward again; connections that have lost bytes stay silent."""
+        self._do(self._heal_for_new)
+
     def silence(self) -> None:
         """Let the bytes of the connections that there are vanish; new ones fare well."""
         self._do(lambda: list(map(_Link.silence, list(self._links))))
@@ -133,6 +137,11 @@ class Network:
         for link in list(self._links):
             if link.has_lost:
                 link.reset()
+
+    def _heal_for_new(self) -> None:
+        self._weather = Weather.FAIR
+        for link in self._links:
+            link.is_silent = link.has_lost
 
     async def _serve(self, reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
         link = _Link(writer)

@@ -13,11 +13,14 @@ from typing import Any
 from databases.backends.common.cleaning import Background, called, close, make_clean, within
 from databases.backends.common.driver import Driver, RawConnection
 from databases.backends.common.options import PoolOptions
-from databases.backends.common.slots import Slot, SlotState
+from databases.backends.common.slots import Opening, Slot, SlotState
 from databases.errors import NotConnectedError
 from databases.limits import forks, running_loop
 
 __all__ = ["Keeper"]
+
+HEADSTART = 0.5
+"""Seconds that opening a connection may take even if nobody waits for it any more."""
 
 
 class Keeper:
@@ -40,7 +43,7 @@ class Keeper:
         self._slots: set[Slot] = set()
         self._idle: list[Slot] = []
         self._work = Background()
-        self._opening = 0
+        self._openings: list[Opening] = []
         self._cleaning = 0
         self._is_closing = False
         self._returned: asyncio.Future[None] | None = None
@@ -57,6 +60,14 @@ class Keeper:
         """Open as many connections as the waiting tasks need and the limit allows."""
         raise NotImplementedError
 
+    async def _open_for_waiter(self, opening: Opening) -> None:
+        """Open a connection for the first task that waits."""
+        raise NotImplementedError
+
+    @property
+    def _opening(self) -> int:
+        return len(self._openings)
+
     async def finish(self, timeout: float | None = None) -> None:
         """Wait, for *timeout* seconds at most, until nothing is being closed or cleaned."""
         await self._work.finish(self.cleanup_timeout if timeout is None else timeout)
@@ -68,6 +79,43 @@ class Keeper:
         self._ages = True
         for slot in self._slots:
             slot.opened = float("-inf")
+
+    def _begin_opening(self) -> None:
+        opening = Opening()
+        self._openings.append(opening)
+        opening.task = self._work.start(self._open_for_waiter(opening))
+
+    def _limit_openings(self, count: int) -> None:
+        """Stop the *count* oldest openings, which nobody waits for, at once or soon.
+
+        Soon, since what takes little time serves the next task; but what hangs
+        would take the place from it.
+        """
+        loop = running_loop()
+        if loop is None or self._is_closing:
+            return
+        now = time.monotonic()
+        for opening in self._openings[:count]:
+            left = opening.begun + HEADSTART - now
+            if left <= 0:
+                self._stop_opening(opening)
+            elif opening.limit is None:
+                opening.limit = loop.call_later(left, self._stop_opening, opening)
+
+    def _stop_opening(self, opening: Opening) -> None:
+        """Free the place of *opening* now; what it has opened meanwhile is closed."""
+        if self._has_ended(opening) and opening.task is not None:
+            self._work.cancel(opening.task)
+            self._balance()
+
+    def _has_ended(self, opening: Opening) -> bool:
+        """Count *opening* no more; false if it has been stopped, or has ended, before."""
+        if opening not in self._openings:
+            return False
+        self._openings.remove(opening)
+        if opening.limit is not None:
+            opening.limit.cancel()
+        return True
 
     async def _open(self) -> Slot:
         begun = time.perf_counter()

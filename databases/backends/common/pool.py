@@ -18,7 +18,7 @@ from databases.backends.common.cleaning import called, within
 from databases.backends.common.driver import Driver, RawConnection
 from databases.backends.common.keeper import Keeper
 from databases.backends.common.options import PoolOptions
-from databases.backends.common.slots import PoolStats, Slot, SlotState
+from databases.backends.common.slots import Opening, PoolStats, Slot, SlotState
 from databases.backends.common.waiting import WaitingLine
 from databases.errors import InterfaceError, NotConnectedError, PoolTimeoutError
 from databases.events import logger
@@ -65,7 +65,9 @@ class Pool(Keeper):
         self._enough = enough
         """Connections beyond which a task waits a moment before another one is opened."""
         self._late: asyncio.TimerHandle | None = None
-        self._line = WaitingLine(holders=self._holders, take_back=self.take_back)
+        self._line = WaitingLine(
+            holders=self._holders, take_back=self.take_back, left=self._waiter_left
+        )
         self._pings = options.pre_ping is not False
         # At every loan is after any time at all, even by a clock that stood still.
         self._peek_after = -1.0 if options.pre_ping else PEEK_AFTER
@@ -369,9 +371,8 @@ class Pool(Keeper):
         # would not see, for example, what a sequence of queries left behind.
         needed = self._line.unserved() - self._opening - self._cleaning
         while needed > 0 and (limit is None or len(self._slots) + self._opening < limit):
-            self._opening += 1
             needed -= 1
-            self._work.start(self._open_for_waiter())
+            self._begin_opening()
 
     def _open_more(self) -> None:
         """Open connections beyond what is enough for tasks that have waited for long."""
@@ -383,23 +384,30 @@ class Pool(Keeper):
         if self._options.max_size is not None:
             needed = min(needed, self._options.max_size - len(self._slots) - self._opening)
         for _ in range(needed):
-            self._opening += 1
-            self._work.start(self._open_for_waiter())
+            self._begin_opening()
         if self._line.count:
             self._late = loop.call_later(PATIENCE, self._open_more)
 
-    async def _open_for_waiter(self) -> None:
+    async def _open_for_waiter(self, opening: Opening) -> None:
         try:
             slot = await self._open()
         except BaseException as error:
-            self._opening -= 1
-            self._line.fail_first(error)
-            self._balance()
+            if self._has_ended(opening):
+                self._line.fail_first(error)
+                self._balance()
             if not isinstance(error, Exception):
                 raise
         else:
-            self._opening -= 1
-            self._file(slot)
+            if self._has_ended(opening):
+                self._file(slot)
+            else:
+                self._drop(slot)
+
+    def _waiter_left(self) -> None:
+        opening = self._opening
+        surplus = opening and opening - self._line.unserved_up_to(opening)
+        if surplus:
+            self._limit_openings(surplus)
 
     def _lent_to_others(self, own: asyncio.Task[Any] | None) -> list[Slot]:
         return [

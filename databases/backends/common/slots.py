@@ -15,7 +15,7 @@ from typing import Any
 from databases.backends.common.driver import RawConnection
 from databases.events import logger
 
-__all__ = ["PoolStats", "Slot", "SlotState"]
+__all__ = ["Opening", "PoolStats", "Slot", "SlotState"]
 
 
 class SlotState(enum.Enum):
@@ -89,6 +89,18 @@ class Slot:
         """Who has it, for a message."""
         task = self.live_holder
         return "a task that has ended" if task is None else f"task {task.get_name()!r}"
+
+
+class Opening:
+    """A place whose connection is being opened."""
+
+    __slots__ = ("begun", "limit", "task")
+
+    def __init__(self) -> None:
+        self.begun = time.monotonic()
+        self.task: asyncio.Task[Any] | None = None
+        self.limit: asyncio.TimerHandle | None = None
+        """Stops it; set once the task that it was begun for has given up."""
 
 
 def _no_news(_milliseconds: int) -> tuple[()]:

@@ -5,6 +5,7 @@ from __future__ import annotations
 import asyncio
 from collections import deque
 from collections.abc import Callable
+from itertools import islice
 
 from databases.backends.common.slots import Slot
 from databases.errors import NotConnectedError, PoolTimeoutError
@@ -20,9 +21,17 @@ _MANY = 50
 class WaitingLine:
     """A queue of futures, outside any lock."""
 
-    def __init__(self, *, holders: Callable[[], str], take_back: Callable[[Slot], object]) -> None:
+    def __init__(
+        self,
+        *,
+        holders: Callable[[], str],
+        take_back: Callable[[Slot], object],
+        left: Callable[[], object],
+    ) -> None:
         self._holders = holders
         self._take_back = take_back
+        self._left = left
+        """Called when a task has left without a connection."""
         self._waiters: deque[tuple[asyncio.Future[Slot], float]] = deque()
         # One for all: a timer for each waiting task would cost more than its query.
         self._alarm: asyncio.TimerHandle | None = None
@@ -57,6 +66,7 @@ class WaitingLine:
                 # The connection arrived in the very step in which the task
                 # was cancelled: without this its place would be lost.
                 self._take_back(waiter.result())
+            self._left()
             raise
         finally:
             self.count -= 1
@@ -100,6 +110,12 @@ class WaitingLine:
         if len(self._waiters) > _MANY:
             return _MANY
         return sum(not waiter.done() for waiter, _ in self._waiters)
+
+    def unserved_up_to(self, most: int) -> int:
+        """Count those in line, and stop at *most*."""
+        while self._waiters and self._waiters[0][0].done():
+            self._waiters.popleft()  # or else each of many that leave would look at them
+        return len(list(islice((1 for waiter, _ in self._waiters if not waiter.done()), most)))
 
     def waiting_since(self, moment: float) -> int:
         """Count those in line since *moment* of the loop's clock or before."""
