@@ -180,6 +180,8 @@ class Keeper:
 
     def _forget(self, slot: Slot) -> None:
         slot.state = SlotState.GONE
+        if slot.leak_alarm is not None:
+            slot.leak_alarm.cancel()
         self._slots.discard(slot)
         if slot in self._idle:
             self._idle.remove(slot)
