@@ -31,6 +31,7 @@ from databases.backends.common.statements import Query, as_clause
 from databases.backends.common.transaction import CommonTransaction
 from databases.errors import ConnectionStateError
 from databases.events import logger
+from databases.handed import is_ours, prepared
 from databases.hooks import settle, start_hooks
 from databases.interfaces import ConnectionBackend, DatabaseBackend, Record
 from databases.limits import limited, running_loop
@@ -85,6 +86,8 @@ class Connection(Queries):
             self._connection_counter += 1
             try:
                 if not self._is_acquired:
+                    if self._cleaning is not None:
+                        await asyncio.wait({self._cleaning})
                     if self._database._streams:
                         await self._database._make_room()
                     listeners = self._database._listeners
@@ -122,14 +125,10 @@ class Connection(Queries):
 
     async def _release(self) -> None:
         self._stack.runs.clear()
-        cleaning, self._cleaning = self._cleaning, None
-        if cleaning is not None and not cleaning.done():
-            cleaning.cancel()  # what is left of it, the pool does
-            lease: Any = self._connection
-            lease.doubt()
         if self._database._listeners is not None:
             self._database._listeners.released(self)
-        await self._connection.release()
+        if self._cleaning is None:
+            await self._connection.release()  # or else when that is done
 
     async def _run(
         self, timeout: float | None, verb: str, query: Any, values: Any, *args: Any
@@ -384,11 +383,18 @@ class Connection(Queries):
         held_on = self._connection_counter > 1 and not self._stack.runs
         if held_on and getattr(self._connection, "_owed", None) and running_loop() is not None:
             self._cleaning = contextvars.Context().run(asyncio.ensure_future, self._clean_up())
+            self._cleaning.add_done_callback(self._cleaned)
 
     async def _clean_up(self) -> None:
         lease: Any = self._connection
         async with self._query_lock:
             await lease.clean_up()
+
+    def _cleaned(self, _: object) -> None:
+        self._cleaning = None
+        if not self._is_acquired:  # released meanwhile; ours does not wait for anything
+            with contextlib.suppress(StopIteration):
+                self._connection.release().__await__().send(None)
 
     def _forsake(self, run: Run) -> None:
         """Roll *run* back because nobody can end it any more; called by the collector."""
@@ -417,33 +423,3 @@ class Connection(Queries):
         task = asyncio.ensure_future(self._leave_forsaken(run))
         self._leaving.add(task)
         task.add_done_callback(self._leaving.discard)
-
-
-def is_ours(backend: ConnectionBackend, verb: str) -> bool:
-    """Tell whether *backend* runs *verb* as this library wrote it.
-
-    What programs override or patch is handed a SQLAlchemy clause instead.
-    """
-    cls: Any = type(backend)
-    common: Any = CommonConnection
-    return (
-        isinstance(backend, CommonConnection)
-        and getattr(cls, verb) is getattr(common, verb)
-        and cls._compile is common._compile
-        and verb not in backend.__dict__
-    )
-
-
-def prepared(backend: ConnectionBackend, query: ClauseElement | str, values: Any) -> Any:
-    """Return *query* with *values* in the form that *backend* takes."""
-    cls: Any = type(backend)
-    common: Any = CommonConnection
-    if isinstance(backend, CommonConnection) and (
-        cls.fetch_all is common.fetch_all
-        and cls.fetch_one is common.fetch_one
-        and cls.fetch_val is common.fetch_val
-        and cls.execute is common.execute
-        and cls._compile is common._compile
-    ):
-        return Query(query, values)
-    return as_clause(query, values)

@@ -26,9 +26,10 @@ from databases.backends.common.direct import Direct
 from databases.backends.common.options import without_facade_options
 from databases.backends.common.slots import PoolStats
 from databases.backends.common.statements import CacheStats
-from databases.connection import Connection, is_ours
+from databases.connection import Connection
 from databases.errors import ConfigurationError, InterfaceError
 from databases.events import CONNECT_EXTRA, DISCONNECT_EXTRA, LOG_EXTRA, Listener, logger
+from databases.handed import is_ours
 from databases.hooks import Hooking
 from databases.importer import import_from_string
 from databases.interfaces import DatabaseBackend, Record

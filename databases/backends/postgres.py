@@ -89,7 +89,9 @@ class AsyncpgDriver:
         if url.database:
             given["database"] = url.database
         raw = await asyncpg.connect(**{**given, **await with_password(arguments)})
-        if "RESET ALL" in (query := raw.get_reset_query()):
+        # Its name in asyncpg 0.29 begins with an underscore.
+        ask = getattr(raw, "get_reset_query", None) or raw._get_reset_query
+        if "RESET ALL" in (query := ask()):
             raw._reset_query = query + RESET_ROLES
         return raw
 

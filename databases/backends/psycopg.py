@@ -9,6 +9,7 @@ import itertools
 import os
 import re
 import socket
+import threading
 import traceback
 import weakref
 from collections.abc import Mapping, Sequence
@@ -171,7 +172,12 @@ class PsycopgDriver(CursorDriver):
 
     async def _cancel(self, raw: RawConnection) -> None:
         if not hasattr(raw, "cancel_safe"):
-            raw.cancel()
+            # psycopg 3.1 would block the event loop; the thread ends with its socket.
+            done = asyncio.get_running_loop().create_future()
+            threading.Thread(
+                target=_cancel_and_tell, args=(raw.pgconn.get_cancel(), done), daemon=True
+            ).start()
+            await asyncio.wait({done}, timeout=3.0)
             return
         try:
             await raw.cancel_safe(timeout=3.0)
@@ -271,6 +277,18 @@ async def _wait(connection: weakref.ref[Any], gen: Any, *args: Any, **kwargs: An
         # Not the exception itself: it would keep alive what the task has left.
         raw.given_up = gen
         raise
+
+
+def _cancel_and_tell(cancel: Any, done: asyncio.Future[None]) -> None:
+    with contextlib.suppress(Exception):
+        cancel.cancel()
+    with contextlib.suppress(RuntimeError):  # the loop is closed
+        done.get_loop().call_soon_threadsafe(_settle, done)
+
+
+def _settle(done: asyncio.Future[None]) -> None:
+    if not done.done():
+        done.set_result(None)
 
 
 def _check(arguments: Mapping[str, Any]) -> None:

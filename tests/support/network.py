@@ -121,13 +121,17 @@ class Network:
 
     async def _shut_down(self) -> None:
         self._server.close()
-        await asyncio.sleep(0.01)  # or else what was accepted just now would stay open
         for link in list(self._links):
             link.reset()
         for task in list(self._tasks):
             task.cancel()
         if self._tasks:
             await asyncio.wait(self._tasks, timeout=2)
+        # What was accepted at the last moment has no task yet.
+        transports: Any = getattr(self._loop, "_transports", {})
+        for transport in list(transports.values()):
+            transport.abort()
+        await asyncio.sleep(0)
 
     def _set(self, weather: Weather) -> None:
         self._weather = weather

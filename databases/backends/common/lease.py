@@ -18,7 +18,6 @@ from databases.backends.common.pool import Pool
 from databases.backends.common.slots import Slot
 from databases.backends.common.streams import OpenStream
 from databases.errors import ConnectionStateError, NotConnectedError, TransactionStateError
-from databases.events import logger
 from databases.interfaces import ConnectionBackend
 
 __all__ = ["Lease"]
@@ -241,18 +240,12 @@ class Lease(ConnectionBackend):
         slot.in_doubt = self._is_troubled = False
         return self._connection
 
-    def doubt(self) -> None:
-        """Have the pool see to it that nothing is left on the connection."""
-        if self._slot is not None:
-            self._slot.in_doubt = True
-
     async def clean_up(self) -> None:
         """Settle what a statement that was given up has left, before the next one comes."""
         if self._owed and self._lost is None and self._connection is not None:
-            try:
-                await self._settle()
-            except Exception:  # noqa: BLE001  # nobody waits for it, and the next statement is told
-                logger.debug("clean-up of a connection failed", exc_info=True)
+            in_time = await within(self._patience, self._settle())
+            if not in_time and self._slot is not None:
+                self._lose("what was given up could not be undone in time")
 
     async def _pay(self, raw: RawConnection) -> None:
         """Undo what was left to be undone before the next statement."""
