@@ -9,7 +9,6 @@ import itertools
 import os
 import re
 import socket
-import threading
 import traceback
 import weakref
 from collections.abc import Mapping, Sequence
@@ -49,6 +48,7 @@ from databases.backends.dialects.postgresql import (
 from databases.errors import ConfigurationError
 from databases.importer import import_driver
 from databases.interfaces import TransactionBackend
+from databases.limits import limited
 from databases.urls import DatabaseURL
 
 __all__ = ["PsycopgBackend", "PsycopgConnection", "PsycopgTransaction", "Record"]
@@ -93,6 +93,7 @@ class PsycopgDriver(CursorDriver):
         _check(given)
         raw = await psycopg.AsyncConnection.connect(**given)
         raw.given_up = None
+        raw.given = given
         raw.wait = functools.partial(_wait, weakref.ref(raw))
         return raw
 
@@ -172,12 +173,9 @@ class PsycopgDriver(CursorDriver):
 
     async def _cancel(self, raw: RawConnection) -> None:
         if not hasattr(raw, "cancel_safe"):
-            # psycopg 3.1 would block the event loop; the thread ends with its socket.
-            done = asyncio.get_running_loop().create_future()
-            threading.Thread(
-                target=_cancel_and_tell, args=(raw.pgconn.get_cancel(), done), daemon=True
-            ).start()
-            await asyncio.wait({done}, timeout=3.0)
+            # psycopg 3.1 would block the event loop, also in a thread of its own.
+            async with limited(3.0), await psycopg.AsyncConnection.connect(**raw.given) as other:
+                await other.execute("SELECT pg_cancel_backend(%s)", [raw.info.backend_pid])
             return
         try:
             await raw.cancel_safe(timeout=3.0)
@@ -277,18 +275,6 @@ async def _wait(connection: weakref.ref[Any], gen: Any, *args: Any, **kwargs: An
         # Not the exception itself: it would keep alive what the task has left.
         raw.given_up = gen
         raise
-
-
-def _cancel_and_tell(cancel: Any, done: asyncio.Future[None]) -> None:
-    with contextlib.suppress(Exception):
-        cancel.cancel()
-    with contextlib.suppress(RuntimeError):  # the loop is closed
-        done.get_loop().call_soon_threadsafe(_settle, done)
-
-
-def _settle(done: asyncio.Future[None]) -> None:
-    if not done.done():
-        done.set_result(None)
 
 
 def _check(arguments: Mapping[str, Any]) -> None:
