@@ -40,7 +40,15 @@ from databases.backends.common.records import Record
 from databases.backends.common.slots import Slot
 from databases.backends.common.transaction import CommonTransaction
 from databases.backends.dialects import sqlite as dialect
-from databases.backends.dialects.threads import Begun, Job, hop, start, stop, watched_hop
+from databases.backends.dialects.threads import (
+    begin_now,
+    begin_with_next,
+    hop,
+    is_about_to_begin,
+    start,
+    stop,
+    watched_hop,
+)
 from databases.backends.dialects.writing import (
     WritingTurn,
     begin_turn,
@@ -87,7 +95,6 @@ class SQLiteDriver(CursorDriver):
                 dialect.run(opened[0], f"PRAGMA {name} = {value}")
 
         raw.turn = turn
-        raw.begun = None  # a BEGIN that nobody waited for, until something came after it
         raw.is_fresh = False  # true in a transaction that holds no lock yet
         raw.may_stream = False  # true from a stream's beginning until a transaction's
         start(raw)
@@ -125,7 +132,7 @@ class SQLiteDriver(CursorDriver):
         """Ask SQLite."""
         if raw._connection is None:
             return False
-        return raw._connection.in_transaction or getattr(raw, "begun", None) is not None
+        return raw._connection.in_transaction or is_about_to_begin(raw)
 
     def can_recover(self, raw: RawConnection) -> bool:
         """Say yes while it is open: an interrupted statement ends, and the thread goes on."""
@@ -134,10 +141,6 @@ class SQLiteDriver(CursorDriver):
     def is_clean(self, error: BaseException) -> bool:
         """Errors leave the connection as it was."""
         return isinstance(error, Exception)
-
-    def is_unsent(self, error: BaseException) -> bool:
-        """Say no: nobody ends a connection from outside."""
-        return False
 
     def lost_transaction(self, raw: RawConnection, error: BaseException) -> bool:
         """Ask SQLite: some errors, such as a full disk, end the whole transaction."""
@@ -172,7 +175,6 @@ class SQLiteDriver(CursorDriver):
         """There is nobody to ask."""
 
     # What is awaited is the thread's own future, with no coroutine in between.
-
     def fetch(  # type: ignore[override]  # awaited all the same
         self, raw: RawConnection, sql: str, args: Arguments
     ) -> Awaitable[Fetched]:
@@ -245,15 +247,12 @@ class SQLiteDriver(CursorDriver):
         """Begin; *mode* tells when SQLite takes its locks."""
         statement = dialect.begin_statement(options)
         is_deferred = statement in ("BEGIN", "BEGIN DEFERRED")
-        begin = partial(
-            dialect.begin, raw._conn, statement, may_stream=getattr(raw, "may_stream", False)
-        )
+        may_stream = getattr(raw, "may_stream", False)
+        begin = partial(dialect.begin, raw._conn, statement, may_stream=may_stream)
         raw.may_stream = False
-        if is_deferred and hasattr(raw, "begun") and not self.in_transaction(raw):
-            # It takes no lock yet and has nothing to tell: the thread does it
-            # before what comes next, which will tell if it failed after all.
-            raw.begun = begun = Begun(begin)
-            raw._tx.put_nowait(Job(begun))
+        # It takes no lock yet and has nothing to tell: the thread does it with
+        # what comes next, which will tell if it failed after all.
+        if is_deferred and not self.in_transaction(raw) and begin_with_next(raw, begin):
             raw.is_fresh = True
             return
         if not is_deferred:
@@ -416,6 +415,7 @@ class SQLiteConnection(CommonConnection):
     def raw_connection(self) -> Any:
         """The connection of aiosqlite; what is set on it ends with the loan."""
         raw = super().raw_connection
+        begin_now(raw)
         if self._has_pool_slot:
             dialect.remember_state(raw)
         return raw

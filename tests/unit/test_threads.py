@@ -113,6 +113,41 @@ async def test_what_aiosqlite_itself_gives_the_thread_is_done() -> None:
         assert await connection.fetch_val("SELECT 43") == 43
 
 
+@pytest.mark.asyncio
+@pytest.mark.parametrize("when", ["before", "inside"])
+async def test_what_a_program_does_itself_is_inside_the_transaction(
+    tmp_path: pathlib.Path, when: str
+) -> None:
+    """A BEGIN goes to the thread with what comes next, whoever sends that."""
+    async with Database(f"sqlite:///{tmp_path}/own.db") as database:
+        await database.execute("CREATE TABLE own (id INTEGER)")
+        async with database.connection() as connection:
+            raw: Any = connection.raw_connection if when == "before" else None
+            async with connection.transaction(force_rollback=True):
+                raw = raw or connection.raw_connection
+                await raw.execute("INSERT INTO own VALUES (1)")
+                assert raw.in_transaction
+                assert await connection.fetch_val("SELECT count(*) FROM own") == 1
+
+            assert await connection.fetch_val("SELECT count(*) FROM own") == 0
+
+
+@pytest.mark.asyncio
+async def test_a_first_statement_that_is_given_up_leaves_the_transaction_open(
+    tmp_path: pathlib.Path,
+) -> None:
+    async with Database(f"sqlite:///{tmp_path}/given_up.db") as database:
+        await database.execute("CREATE TABLE own (id INTEGER)")
+        async with database.transaction(force_rollback=True):
+            first = database.connection()._connection.fetch_all("SELECT 1")
+            first.send(None)  # it is on its way
+            with pytest.raises(asyncio.CancelledError):
+                first.throw(asyncio.CancelledError())
+            await database.execute("INSERT INTO own VALUES (2)")
+
+        assert await database.fetch_val("SELECT count(*) FROM own") == 0
+
+
 def _eventfds() -> int:
     return sum("[eventfd]" in target for target in _open_files())
 

@@ -63,7 +63,7 @@ class CursorDriver:
         """Keep the session as it is: these drivers have no reset."""
 
     def is_unsent(self, error: BaseException) -> bool:
-        """Say no: these drivers leave the news of an end to the next look at the socket."""
+        """Say no: the news of an end waits for the next look at the socket, if there is one."""
         return False
 
     def lost_transaction(self, raw: RawConnection, error: BaseException) -> bool | None:

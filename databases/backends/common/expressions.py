@@ -94,7 +94,7 @@ def _has_attributes(query: Any, values: Values) -> bool:
 
 def _has_expression(values: Values) -> bool:
     """Tell whether a value is an SQL expression, which is no argument."""
-    return any(
-        isinstance(value, ClauseElement) or hasattr(value, "__clause_element__")
-        for value in values.values()
-    )
+    for value in values.values():  # not any(): it is asked for every insert
+        if value.__class__ not in PLAIN_TYPES and not is_value(value.__class__):
+            return True
+    return False

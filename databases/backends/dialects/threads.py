@@ -25,7 +25,15 @@ from typing import Any
 from databases.backends.common.driver import RawConnection
 from databases.importer import import_driver
 
-__all__ = ["Begun", "Job", "hop", "start", "stop", "watched_hop"]
+__all__ = [
+    "begin_now",
+    "begin_with_next",
+    "hop",
+    "is_about_to_begin",
+    "start",
+    "stop",
+    "watched_hop",
+]
 
 _core: Any = import_driver("aiosqlite").core
 _STOP: Any = _core._STOP_RUNNING_SENTINEL
@@ -39,6 +47,8 @@ class Inbox:
         self._fd = fd
         self._items: deque[Any] = deque()
         self._waits = False
+        self.begin: Begin | None = None
+        """A BEGIN that is to be done before what comes next."""
 
     def __del__(self) -> None:
         self.close()
@@ -51,6 +61,9 @@ class Inbox:
 
     def put_nowait(self, item: Any) -> None:
         """Give the thread *item*; from any thread."""
+        if self.begin is not None:
+            begin, self.begin = self.begin, None
+            item = item if item is _STOP else _job(item).after(begin)
         self._items.append(item)
         if self._waits:
             self._waits = False
@@ -89,8 +102,11 @@ class Mailbox:
 
     def _empty(self) -> None:
         try:
-            with contextlib.suppress(BlockingIOError):
+            # Cheaper than contextlib.suppress, and done for every statement.
+            try:  # noqa: SIM105
                 os.eventfd_read(self._fd)
+            except BlockingIOError:
+                pass
             # Before the first item is taken: what comes after the last one is told again.
             self._is_told = False
             items = self._items
@@ -123,7 +139,7 @@ def _mailbox_of(loop: asyncio.AbstractEventLoop) -> Mailbox | None:
 class Job:
     """Something for the thread to do, and who waits for it, perhaps gone with its loop."""
 
-    __slots__ = ("_args", "_function", "_future", "_is_due", "_mailbox")
+    __slots__ = ("_args", "_function", "_future", "_is_due", "_mailbox", "begin")
 
     def __init__(
         self,
@@ -134,6 +150,7 @@ class Job:
         *,
         is_due: bool = False,
     ) -> None:
+        self.begin: Begin | None = None
         self._is_due = is_due
         """Whether it is to be done even if nobody waits for it any more."""
         self._function = function
@@ -141,12 +158,21 @@ class Job:
         self._future = future
         self._mailbox = mailbox
 
+    def after(self, begin: Begin) -> Job:
+        """Do *begin* first, unless all ends."""
+        self.begin = None if self._is_due else begin
+        return self
+
     def run(self) -> Any:
         """Do it and tell the result, which is returned too; on the thread."""
-        future = self._future
+        future, begin = self._future, self.begin
+        if begin is not None:
+            begin()  # whoever waits or not: what comes later is inside
         if future is not None and not self._is_due and future.cancelled():
             return None
         try:
+            if begin is not None and begin.error is not None:
+                raise begin.error
             value = self._function(*self._args)
         except BaseException as error:  # noqa: BLE001  # whoever waits gets it
             # Its cursors are in there, and keep a closed connection's file open.
@@ -170,34 +196,32 @@ class Job:
             pass  # the loop is closed
 
 
-class Begun:
-    """A BEGIN that nobody waits for, and its failure for whoever comes next."""
+class Begin:
+    """A BEGIN that nobody waits for, and its failure for whatever comes with it."""
 
-    __slots__ = ("_begin", "_error")
+    __slots__ = ("_begin", "error")
 
     def __init__(self, begin: Callable[[], None]) -> None:
         self._begin = begin
-        self._error: BaseException | None = None
+        self.error: BaseException | None = None
 
     def __call__(self) -> None:
         """Begin; on the thread."""
         try:
             self._begin()
-        except BaseException as error:  # noqa: BLE001  # raised by `then`
-            self._error = error
+        except BaseException as error:  # noqa: BLE001  # raised by `Job.run`
+            self.error = error
 
-    def then(self, function: Callable[..., Any], *args: Any) -> Any:
-        """Run *function* inside the transaction; on the thread."""
-        if self._error is not None:
-            raise self._error
-        return function(*args)
+
+def _job(item: Any) -> Job:
+    """Return *item* as a job; what a program does itself comes as aiosqlite puts it."""
+    return item if item.__class__ is Job else Job(item[1], (), item[0])
 
 
 def _work(inbox: Inbox | SimpleQueue[Any]) -> None:
     """Do what comes in, until told to stop; all that the thread does."""
     while (item := inbox.get()) is not _STOP:
-        # What a program does with the connection itself comes as aiosqlite puts it.
-        job = item if item.__class__ is Job else Job(item[1], (), item[0])
+        job = _job(item)
         if job.run() is _STOP:
             break
         # Or else its rows would stay until there is something else to do.
@@ -250,12 +274,28 @@ def _send(
         # From a pool that a program made itself: the thread is aiosqlite's.
         raw._tx.put_nowait((future, functools.partial(function, *args)))
         return
-    begun: Begun | None = raw.begun
-    if begun is not None:
-        raw.begun = None
-        function, args = begun.then, (function, *args)
     mailbox = home[1] if home[0] is future.get_loop() else None
     raw._tx.put_nowait(Job(function, args, future, mailbox))
+
+
+def begin_with_next(raw: RawConnection, begin: Callable[[], None]) -> bool:
+    """Have the thread call *begin* before whatever comes next; false where it cannot."""
+    inbox = raw._tx
+    if not isinstance(inbox, Inbox):
+        return False
+    inbox.begin = Begin(begin)
+    return True
+
+
+def begin_now(raw: RawConnection) -> None:
+    """Have the thread do a BEGIN that waits for what comes next."""
+    if is_about_to_begin(raw):
+        raw._tx.put_nowait(Job(bool))
+
+
+def is_about_to_begin(raw: RawConnection) -> bool:
+    """Tell whether a BEGIN waits for what comes next."""
+    return getattr(raw._tx, "begin", None) is not None
 
 
 def stop(
