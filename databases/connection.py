@@ -378,10 +378,14 @@ class Connection(Queries):
             if listeners is not None:
                 listeners.ended(self, "rollback", self._stack.depth_of(each))
 
-    def _clean_up_soon(self) -> None:
-        """Have the server end what was given up, though the connection is held on and idle."""
-        held_on = self._connection_counter > 1 and not self._stack.runs
-        if held_on and getattr(self._connection, "_owed", None) and running_loop() is not None:
+    def _clean_up_soon(self, uses: int = 1) -> None:
+        """Have the server end what was given up, though the connection is held on and idle.
+
+        *uses* are those that are about to end.
+        """
+        held_on = self._connection_counter > uses and not self._stack.runs
+        owes = held_on and getattr(self._connection, "_owed", None)
+        if owes and self._cleaning is None and running_loop() is not None:
             self._cleaning = contextvars.Context().run(asyncio.ensure_future, self._clean_up())
             self._cleaning.add_done_callback(self._cleaned)
 
@@ -392,7 +396,9 @@ class Connection(Queries):
 
     def _cleaned(self, _: object) -> None:
         self._cleaning = None
-        if not self._is_acquired:  # released meanwhile; ours does not wait for anything
+        if self._is_acquired:
+            self._clean_up_soon(uses=0)  # what was given up meanwhile
+        else:  # released meanwhile; ours does not wait for anything
             with contextlib.suppress(StopIteration):
                 self._connection.release().__await__().send(None)
 

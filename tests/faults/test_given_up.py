@@ -327,3 +327,31 @@ async def test_queries_given_up_again_and_again_in_a_loop(
             assert await one.fetch_val("SELECT 43") == 43
 
     await works(one, outside)
+
+
+async def test_a_stream_inside_a_transaction_both_of_which_are_left_at_once(
+    one: Database, outside: Outside
+) -> None:
+    """The loop ends the generator while what the transaction left is being undone."""
+    complaints: list[str] = []
+    asyncio.get_running_loop().set_exception_handler(
+        lambda _, context: complaints.append(context["message"])
+    )
+
+    async def work() -> None:
+        async with one.transaction():
+            await write(one, "lost")
+            async for _ in one.iterate(notes.select()):
+                await asyncio.sleep(0)
+                raise asyncio.CancelledError
+
+    async def go_on() -> None:
+        with contextlib.suppress(asyncio.CancelledError):
+            await work()
+        assert await one.fetch_val("SELECT 1") == 1
+
+    await asyncio.ensure_future(go_on())
+
+    await works(one, outside)
+    assert not complaints
+    assert "lost" not in texts(outside)
