@@ -15,6 +15,7 @@ from collections import Counter
 from typing import Any
 
 import pytest
+import sqlalchemy as sa
 
 from databases import Database
 from databases.backends.dialects.threads import Inbox, hop
@@ -139,7 +140,7 @@ async def test_a_first_statement_that_is_given_up_leaves_the_transaction_open(
     async with Database(f"sqlite:///{tmp_path}/given_up.db") as database:
         await database.execute("CREATE TABLE own (id INTEGER)")
         async with database.transaction(force_rollback=True):
-            first = database.connection()._connection.fetch_all("SELECT 1")
+            first = database.connection()._connection.fetch_all(sa.text("SELECT 1"))
             first.send(None)  # it is on its way
             with pytest.raises(asyncio.CancelledError):
                 first.throw(asyncio.CancelledError())
