@@ -101,6 +101,8 @@ class Process:
             env=environment,
         )
         self.versions: dict[str, str] = {}
+        self.workloads: frozenset[str] = frozenset()
+        """The names of those that this contender has."""
 
     def __enter__(self) -> Self:
         return self
@@ -111,6 +113,7 @@ class Process:
     def start(self, url: str) -> None:
         """Connect. Raises `MissingError` when that contender is not to be had."""
         self.versions = self._answer()
+        self.workloads = frozenset(self.ask("workloads"))
         self.ask("open", url)
 
     def ask(self, verb: str, *arguments: Any) -> Any:

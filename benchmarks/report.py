@@ -39,12 +39,12 @@ def table(outcomes: Sequence[Outcome], names: Sequence[str], peers: Sequence[str
 
 
 def answers(outcomes: Sequence[Outcome], names: Sequence[str]) -> str:
-    """Return the table of a brief run: who answered right."""
+    """Return the table of a brief run: who answered right, blank where a peer cannot."""
     lines = [["workload", *names]]
     lines += [
         [
             f"{outcome.workload.name} {outcome.workload.what}",
-            *("wrong" if name in outcome.wrong else "right" for name in names),
+            *(_answer(outcome, name) for name in names),
         ]
         for outcome in outcomes
     ]
@@ -101,6 +101,12 @@ def tabulated(lines: Sequence[Sequence[str]]) -> str:
 def _padded(line: Sequence[str], widths: Sequence[int]) -> list[str]:
     first, *rest = (word.ljust(width) for word, width in zip(line, widths, strict=True))
     return [first, *(word.strip().rjust(len(word)) for word in rest)]
+
+
+def _answer(outcome: Outcome, name: str) -> str:
+    if name in outcome.lacking:
+        return ""
+    return "wrong" if name in outcome.wrong else "right"
 
 
 def _cell(outcome: Outcome, name: str) -> str:

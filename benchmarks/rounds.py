@@ -61,6 +61,8 @@ class Outcome:
     costs: dict[str, Cost] = field(default_factory=dict)
     wrong: dict[str, str] = field(default_factory=dict)
     """Contenders whose answer differed, or that failed, and how."""
+    lacking: set[str] = field(default_factory=set)
+    """Peers that have no such workload: neither wrong nor timed."""
 
 
 @contextmanager
@@ -104,12 +106,18 @@ def measure(
 def compare(
     outcome: Outcome, contenders: Mapping[str, Process], settings: Settings
 ) -> dict[str, Process]:
-    """Return the contenders whose answer is the driver's own; note the others."""
+    """Return the contenders whose answer is the driver's own; note the others.
+
+    A peer may lack a workload; ours that does fails.
+    """
     workload, raw = outcome.workload, contenders["raw"]
     right: dict[str, Process] = {}
     wanted = None
     for name, process in contenders.items():
         settings.step(f"{workload.name} answers: {name}")
+        if process.spec.is_peer and workload.name not in process.workloads:
+            outcome.lacking.add(name)
+            continue
         try:
             if workload.writes:
                 raw.ask("clear_log")

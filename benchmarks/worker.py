@@ -51,6 +51,10 @@ class Worker:
         self.run(self._contender.close())
         self._loop.close()
 
+    def workloads(self) -> list[str]:
+        """Return the names of the workloads that the contender has."""
+        return [name for name in WORKLOADS if hasattr(self._contender, name)]
+
     def answer(self, workload: str, count: int) -> Any:
         """Return what *workload* answers, as JSON can carry it."""
         found = self.run(getattr(self._contender, workload)(count))

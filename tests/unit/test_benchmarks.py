@@ -11,7 +11,8 @@ import pytest
 
 from benchmarks.answers import difference
 from benchmarks.page import page
-from benchmarks.rounds import costs_of
+from benchmarks.report import answers
+from benchmarks.rounds import Outcome, costs_of
 from benchmarks.tables import LOG
 from benchmarks.worker import Worker
 from benchmarks.workloads import BARS, FAMILIES, WORKLOADS, bar_of, chosen
@@ -82,6 +83,14 @@ def test_ratios_are_taken_within_rounds() -> None:
     slices = {"raw": [(1.0, 1.0), (10.0, 10.0)], "ours": [(2.0, 2.0), (20.0, 20.0)]}
 
     assert costs_of(slices)["ours"].cpu_ratio == 2.0
+
+
+def test_what_a_peer_lacks_is_blank_among_the_answers() -> None:
+    outcome = Outcome(WORKLOADS["w4"], None, wrong={"ours": "no"}, lacking={"a peer"})
+
+    text = answers([outcome], ["raw", "ours", "a peer"])
+
+    assert text.endswith("| w4 insert, Core | right | wrong |        |")
 
 
 def test_an_unknown_workload_is_named() -> None:
