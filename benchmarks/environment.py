@@ -13,7 +13,8 @@ __all__ = ["interpreter", "make"]
 CACHE = Path(__file__).parent / ".cache"
 _NEEDED = (
     "databases==0.9.0 greenlet psycopg_pool aiosqlite asyncpg psycopg[binary] aiopg "
-    "psycopg2-binary async-timeout<5 aiomysql pymysql<1.2 asyncmy cryptography uvloop"
+    "psycopg2-binary async-timeout<5 aiomysql pymysql<1.2 asyncmy cryptography uvloop "
+    "tortoise-orm>=1.1,<2"
 ).split()
 
 

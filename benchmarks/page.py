@@ -20,7 +20,7 @@ from benchmarks.workloads import FAMILIES, TOLERANCE
 __all__ = ["page"]
 
 INTRODUCTION = Path(__file__).with_name("introduction.md")
-CONTENDERS = ("ours", "ours, uvloop", "databases 0.9.0", "SQLAlchemy")
+CONTENDERS = ("ours", "ours, uvloop", "databases 0.9.0", "SQLAlchemy", "Tortoise")
 NAMES = {"ours": "here", "ours, uvloop": "here, uvloop", "databases 0.9.0": "0.9.0"}
 
 

@@ -14,6 +14,7 @@ COLOURS = {
     "ours, uvloop": "#79b8ff",
     "databases 0.9.0": "#d1793b",
     "SQLAlchemy": "#8a8f98",
+    "Tortoise": "#5a9e6f",
 }
 
 

@@ -78,6 +78,7 @@ def roster(*, peers: bool = True, also: Sequence[str] = ()) -> list[Spec]:
         found += [
             Spec("databases 0.9.0", "facade", version="0.9.0", is_peer=True),
             Spec("SQLAlchemy", "sqlalchemy", is_peer=True),
+            Spec("Tortoise", "tortoise", is_peer=True),
         ]
     return found
 

@@ -26,7 +26,7 @@ __all__ = ["main"]
 
 PACKAGES = (
     "sqlalchemy aiosqlite asyncpg psycopg psycopg_pool aiopg psycopg2_binary aiomysql pymysql "
-    "asyncmy uvloop greenlet"
+    "asyncmy uvloop greenlet tortoise_orm"
 ).split()
 
 

@@ -20,7 +20,7 @@ RAW = {
     "aiomysql": "raw_mysql",
     "asyncmy": "raw_mysql",
 }
-MODULES = {"facade": "facade", "sqlalchemy": "sqlalchemy_core"}
+MODULES = {"facade": "facade", "sqlalchemy": "sqlalchemy_core", "tortoise": "tortoise_orm"}
 
 
 def make_contender(kind: str, backend: str) -> Any:
