@@ -49,6 +49,7 @@ class Run:
         "backend",
         "connection",
         "hooks",
+        "is_block",
         "is_left",
         "is_shared",
         "limit",
@@ -70,6 +71,8 @@ class Run:
         self.limit: AsyncExitStack | None = None
         self.is_shared = False
         """Whether every task's transactions go inside: force_rollback's own."""
+        self.is_block = False
+        """Whether ``async with`` began it, and will leave it."""
         self.is_left = False
         """Whether it has given back the connection it entered when it began."""
         self.hooks: list[Hook] | None = None
@@ -117,6 +120,8 @@ class Transaction:
         self._force_rollback = force_rollback
         self._extra_options = kwargs
         self._runs: list[Run] = []
+        self._ended_in_block: list[Run] = []
+        """What was committed or rolled back by hand; its block is still to be left."""
 
     @property
     def _connection(self) -> Connection:
@@ -138,11 +143,12 @@ class Transaction:
     async def __aenter__(self) -> Transaction:
         if self._timeout is None:
             await self.start()
-            return self
-        async with AsyncExitStack() as stack:
-            await stack.enter_async_context(deadline(self._timeout))
-            await self.start()
-            self._runs[-1].limit = stack.pop_all()
+        else:
+            async with AsyncExitStack() as stack:
+                await stack.enter_async_context(deadline(self._timeout))
+                await self.start()
+                self._runs[-1].limit = stack.pop_all()
+        self._runs[-1].is_block = True
         return self
 
     async def __aexit__(
@@ -151,6 +157,10 @@ class Transaction:
         exc_value: BaseException | None = None,
         traceback: TracebackType | None = None,
     ) -> None:
+        if self._ended_in_block and (ended := self._take_ended()) is not None:
+            if ended.limit is not None:
+                await ended.limit.__aexit__(exc_type, exc_value, traceback)
+            return
         run = self._current_run("end")
         try:
             if run.limit is None:
@@ -255,6 +265,11 @@ class Transaction:
         except BaseException as error:
             await self._run_hooks(run, error)
             raise
+        finally:
+            # Also after a failure, which the end of the block must not hide.
+            if run.is_block and run.state is RunState.ENDED:
+                run.is_block = False
+                self._ended_in_block.append(run)
         if run.hooks:
             await self._run_hooks(run, None)
 
@@ -312,6 +327,23 @@ class Transaction:
             return self._runs[0]
         so = "was not started or has ended" if not self._runs else "runs in several other tasks"
         raise TransactionStateError(f"cannot {verb}: the transaction {so}; start it in this task")
+
+    def _take_ended(self) -> Run | None:
+        """Return what this block had begun, if it was ended by hand; not twice."""
+        backend = self._transaction
+        if any(run.backend is backend for run in self._runs):
+            return None  # begun again since then
+        task = current_task()
+        for run in reversed(self._ended_in_block):
+            if run.task is not None and run.task() is task:
+                break
+        else:
+            if self._runs:
+                return None  # that of another task, which still runs
+            run = self._ended_in_block[-1]
+        self._ended_in_block.remove(run)
+        self._forget(run)  # here too, if another task has ended it
+        return run
 
     def _remember(self, run: Run) -> None:
         # Copy, never mutate: a child task inherits this mapping and must not
