@@ -141,14 +141,17 @@ class Transaction:
             run.connection._forsake(run)
 
     async def __aenter__(self) -> Transaction:
+        begun = self._begun_here()
+        # Begun by hand a moment ago: ``async with await database.transaction()``.
+        mine = None if begun is None or begun.is_block else begun
         if self._timeout is None:
-            await self.start()
+            run = mine or await self._begin()
         else:
             async with AsyncExitStack() as stack:
                 await stack.enter_async_context(deadline(self._timeout))
-                await self.start()
-                self._runs[-1].limit = stack.pop_all()
-        self._runs[-1].is_block = True
+                run = mine or await self._begin()
+                run.limit = stack.pop_all()
+        run.is_block = True
         return self
 
     async def __aexit__(
@@ -220,7 +223,15 @@ class Transaction:
         return wrapper  # type: ignore[return-value]  # same parameters, awaited result
 
     async def start(self) -> Transaction:
-        """Begin. A failed or cancelled call leaves nothing begun."""
+        """Begin, unless this task has begun it already.
+
+        A failed or cancelled call leaves nothing begun.
+        """
+        if self._begun_here() is None:
+            await self._begin()
+        return self
+
+    async def _begin(self) -> Run:
         connection = self._connection_callable()
         await connection.__aenter__()
         try:
@@ -230,7 +241,7 @@ class Transaction:
             raise
         self._runs.append(run)
         self._remember(run)
-        return self
+        return run
 
     async def commit(self) -> None:
         """Keep what was done. Raises when it was not kept."""
@@ -327,6 +338,16 @@ class Transaction:
             return self._runs[0]
         so = "was not started or has ended" if not self._runs else "runs in several other tasks"
         raise TransactionStateError(f"cannot {verb}: the transaction {so}; start it in this task")
+
+    def _begun_here(self) -> Run | None:
+        """Return what runs because this task began it; of several, the innermost."""
+        if self._runs:
+            backend, task = self._transaction, current_task()
+            for run in self._runs:
+                is_mine = run.task is not None and run.task() is task
+                if run.backend is backend and is_mine and run.is_open:
+                    return run
+        return None
 
     def _take_ended(self) -> Run | None:
         """Return what this block had begun, if it was ended by hand; not twice."""

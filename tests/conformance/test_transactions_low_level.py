@@ -75,6 +75,67 @@ async def test_inside_a_context_manager(database: Database, outside: Outside) ->
     assert committed(outside) == ["a"]
 
 
+async def test_starting_it_again_begins_nothing_more(database: Database, outside: Outside) -> None:
+    transaction = await database.transaction()
+    await transaction.start()
+    await insert(database, "a")
+    await transaction.commit()
+
+    assert committed(outside) == ["a"]
+    assert checked_out(database) == 0
+
+
+async def test_starting_it_inside_its_block_begins_nothing_more(
+    database: Database, outside: Outside
+) -> None:
+    async with database.transaction() as transaction:
+        await transaction.start()
+        await insert(database, "a")
+
+    assert committed(outside) == ["a"]
+    assert checked_out(database) == 0
+
+
+@pytest.mark.parametrize("limit", [None, 30])
+async def test_a_block_takes_over_what_was_begun_by_hand(
+    database: Database, outside: Outside, limit: float | None
+) -> None:
+    async with await database.transaction(timeout=limit):
+        await insert(database, "a")
+
+    with pytest.raises(LookupError, match="body"):
+        async with await database.transaction(timeout=limit):
+            await insert(database, "b")
+            raise LookupError("body")
+
+    assert committed(outside) == ["a"]
+    assert checked_out(database) == 0
+
+
+async def test_it_can_start_again_once_it_has_ended(database: Database, outside: Outside) -> None:
+    transaction = database.transaction()
+    for code in ("a", "b"):
+        await transaction.start()
+        await insert(database, code)
+        await transaction.commit()
+
+    assert committed(outside) == ["a", "b"]
+
+
+async def test_each_task_starts_its_own(database: Database, outside: Outside) -> None:
+    transaction = await database.transaction()
+
+    async def commit() -> None:
+        await transaction.start()
+        await insert(database, "a")
+        await transaction.commit()
+
+    await asyncio.create_task(commit())
+    await transaction.rollback()
+
+    assert committed(outside) == ["a"]
+
+
 @pytest.mark.parametrize("first", ["commit", "rollback"])
 @pytest.mark.parametrize("second", ["commit", "rollback"])
 async def test_ending_twice_is_a_state_error(database: Database, first: str, second: str) -> None:
