@@ -169,6 +169,7 @@ class Database(Queries, Hooking, Inspecting):
         forks.inherited.append((self._global_connection, self._connection_map))
         self._global_connection = self._global_transaction = None
         if self.is_connected:
+            self._connection_map = weakref.WeakKeyDictionary()
             await self._close()
 
     async def _begin_global(self) -> None:
@@ -215,11 +216,24 @@ class Database(Queries, Hooking, Inspecting):
 
     async def _close(self, timeout: float | None = None) -> None:
         self.is_connected = False
-        self._connection_map = weakref.WeakKeyDictionary()
-        if timeout is None:
-            await self._backend.disconnect()
-        else:
-            await self._backend.disconnect(timeout)  # type: ignore[call-arg]  # ours takes it
+        before = weakref.WeakSet(self._connection_map.values())
+        try:
+            if timeout is None:
+                await self._backend.disconnect()
+            else:
+                await self._backend.disconnect(timeout)  # type: ignore[call-arg]  # ours takes it
+        finally:
+            self._forget_connections(before)
+
+    def _forget_connections(self, closed: weakref.WeakSet[Connection]) -> None:
+        """Forget those of *closed* that no other task is inside of.
+
+        What such a task still does must not go around its transaction, and be kept.
+        """
+        me = current_task()
+        for task, connection in list(self._connection_map.items()):
+            if connection in closed and (task is me or not connection._is_acquired):
+                del self._connection_map[task]
 
     def _close_at_once(self) -> None:
         """Close the pool where nothing may be waited for."""
