@@ -226,13 +226,14 @@ class Database(Queries, Hooking, Inspecting):
             self._forget_connections(before)
 
     def _forget_connections(self, closed: weakref.WeakSet[Connection]) -> None:
-        """Forget those of *closed* that no other task is inside of.
+        """Forget those of *closed* that no other task is inside of, and no transaction.
 
-        What such a task still does must not go around its transaction, and be kept.
+        What is still done in there must not go around it, and be kept.
         """
         me = current_task()
         for task, connection in list(self._connection_map.items()):
-            if connection in closed and (task is me or not connection._is_acquired):
+            is_used = connection._is_acquired and (task is not me or connection._stack.runs)
+            if connection in closed and not is_used:
                 del self._connection_map[task]
 
     def _close_at_once(self) -> None:

@@ -96,6 +96,21 @@ async def test_nothing_is_kept_of_one_that_takes_too_long(
     assert texts(outside) == []
 
 
+async def test_nothing_is_kept_of_ones_own(database: Database, outside: Outside) -> None:
+    with pytest.raises(Exception, match=r"."):
+        async with database.transaction():
+            await database.fetch_all(notes.select())
+            await database.disconnect()
+            with contextlib.suppress(Exception):
+                await insert(database, "a")
+
+    await within(database.connect())
+    await insert(database, "b")
+    await within(database.disconnect())
+
+    assert texts(outside) == ["b"]
+
+
 async def test_it_connects_again_beside_one_that_goes_on(
     database: Database, outside: Outside
 ) -> None:

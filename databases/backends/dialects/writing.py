@@ -69,7 +69,8 @@ async def begin_turn(raw: RawConnection, sql: str = "", kind: Kind = Kind.INSERT
         return
     # A pool that a program made itself lends connections without a turn.
     turn = getattr(raw, "turn", None)
-    if turn is not None and (raw.is_fresh or not raw._connection.in_transaction):
+    opened = raw._connection
+    if turn is not None and opened and (raw.is_fresh or not opened.in_transaction):
         await turn.take(raw)
     raw.is_fresh = False
 
