@@ -32,6 +32,7 @@ from databases.backends.common.expressions import (
     merged,
     parameter_names,
 )
+from databases.backends.common.forms import form_of
 from databases.backends.common.kinds import Kind, kind_of, returns_rows
 from databases.backends.common.plans import (
     BoundStatement,
@@ -266,9 +267,17 @@ class Statements:
             return self._bind_ddl(query, values)
         if values and (getattr(query, "is_insert", False) or getattr(query, "is_update", False)):
             query, values = merged(query, values)
+        names: tuple[Any, ...] = tuple(values)
+        found = form_of(query) if self._size else None
+        if found is not None:
+            key = (found[0], names, many)
+            known = self._plans.get(key)
+            if known is not None:
+                self.hits += 1
+                self._plans.move_to_end(key)
+                return known.bind(found[1], values)
         cache_key = cache_key_of(query)
         parameters = () if cache_key is None else cache_key.bindparams
-        names: tuple[Any, ...] = tuple(values)
         kept = _NO_VALUES
         if KEEPS_PARAMS and cache_key is not None and cache_key.params:
             kept = cache_key.params
@@ -277,7 +286,8 @@ class Statements:
             self.misses += 1
             plan = self._compile(query, cache_key, values, kept, many=many)
             return plan.bind(parameters, values)
-        key = (cache_key.key, names, many)
+        if found is None or list(map(id, found[1])) != list(map(id, parameters)):
+            key = (cache_key.key, names, many)
         known = self._plans.get(key)
         if known is None:
             self.misses += 1
