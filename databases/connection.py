@@ -25,7 +25,7 @@ import sqlalchemy as sa
 from sqlalchemy import ClauseElement
 
 from databases.backends.common.backend import CommonConnection
-from databases.backends.common.bulk import chunks_of
+from databases.backends.common.bulk import ROWS
 from databases.backends.common.outcomes import run_by_verbs
 from databases.backends.common.statements import Query, as_clause
 from databases.backends.common.transaction import CommonTransaction
@@ -211,8 +211,16 @@ class Connection(Queries):
     ) -> None:
         # No turn is held while a row is awaited: it may come from a query on
         # this very connection.
-        async with aclosing(chunks_of(rows)) as chunks, self.transaction():
-            async for chunk in chunks:
+        # No generator of ours in between, either: a coroutine that is closed
+        # leaves those it waits for half closed, before Python 3.13.
+        async with self.transaction():
+            chunk: list[Mapping[str, Any]] = []
+            async for row in rows:
+                chunk.append(row)
+                if len(chunk) == ROWS:
+                    await self._execute_rows(query, chunk)
+                    chunk = []
+            if chunk:
                 await self._execute_rows(query, chunk)
 
     async def _batches(

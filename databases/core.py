@@ -264,7 +264,11 @@ class Database(Queries, Hooking, Inspecting):
         exc_value: BaseException | None = None,
         traceback: TracebackType | None = None,
     ) -> None:
-        await self.disconnect()
+        if exc_type is None or not issubclass(exc_type, GeneratorExit):
+            await self.disconnect()
+        elif self.is_connected:  # nothing may be waited for
+            self._global_connection = self._global_transaction = None
+            self._close_at_once()
 
     def pool_stats(self) -> PoolStats:
         """Return what the connections of the pool are doing."""

@@ -3,8 +3,6 @@
 from __future__ import annotations
 
 from collections.abc import (
-    AsyncGenerator,
-    AsyncIterable,
     Callable,
     Iterable,
     Iterator,
@@ -15,7 +13,7 @@ from itertools import islice, repeat
 from operator import itemgetter
 from typing import Any, NamedTuple
 
-__all__ = ["ROWS", "Source", "arguments_of", "chunks", "chunks_of"]
+__all__ = ["ROWS", "Source", "arguments_of", "chunks"]
 
 ROWS = 1000
 """Rows that are bound, and handed to the driver, at a time."""
@@ -38,18 +36,6 @@ def chunks(rows: Iterable[Values]) -> Iterator[list[Values]]:
     """Yield *rows* in lists of up to `ROWS`."""
     source = iter(rows)
     while chunk := list(islice(source, ROWS)):
-        yield chunk
-
-
-async def chunks_of(rows: AsyncIterable[Values]) -> AsyncGenerator[list[Values], None]:
-    """Yield *rows* in lists of up to `ROWS`, as they come."""
-    chunk: list[Values] = []
-    async for row in rows:
-        chunk.append(row)
-        if len(chunk) == ROWS:
-            yield chunk
-            chunk = []
-    if chunk:
         yield chunk
 
 

@@ -177,7 +177,7 @@ class Job:
         except BaseException as error:  # noqa: BLE001  # whoever waits gets it
             # Its cursors are in there, and keep a closed connection's file open.
             traceback.clear_frames(error.__traceback__)
-            self._tell(_core.set_exception, error)
+            self._tell(_fail, error)
             return None
         self._tell(_core.set_result, value)
         return value
@@ -194,6 +194,13 @@ class Job:
             future.get_loop().call_soon_threadsafe(put, future, value)
         except RuntimeError:
             pass  # the loop is closed
+
+
+def _fail(future: asyncio.Future[Any], error: BaseException) -> None:
+    if not future.done():
+        future.set_exception(error)
+        # Seen, or asyncio would complain where the caller was closed meanwhile.
+        future.exception()
 
 
 class Begin:

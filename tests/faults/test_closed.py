@@ -1,0 +1,123 @@
+"""Coroutines that are closed half way, as the collector closes them: nothing can be waited for."""
+
+from __future__ import annotations
+
+import asyncio
+import gc
+import logging
+from collections.abc import Callable, Coroutine
+from typing import Any
+
+import pytest
+
+from databases import Database
+from tests.conftest import MakeDatabase
+from tests.faults.acts import slow_query, texts, until_not, works, write
+from tests.support.drivers import DriverCase, requires
+from tests.support.outside import Outside
+from tests.support.tables import notes
+
+pytestmark = pytest.mark.law
+
+MOST_POINTS = 50
+"""No coroutine here waits more often."""
+
+
+async def close_at(
+    coroutine: Coroutine[Any, Any, Any], point: int, *, in_rows: bool = False
+) -> bool:
+    """Run *coroutine* up to suspension *point*, and close it there; false if it ended before.
+
+    With *in_rows*, those in which it waits for the database do not count.
+    """
+    passed = 0
+    try:
+        for _ in range(MOST_POINTS):
+            awaited = coroutine.send(None)
+            if awaited is not None:
+                awaited._asyncio_future_blocking = False
+            passed += awaited is None or not in_rows
+            if passed == point:
+                coroutine.close()
+                return True
+            if awaited is None:
+                await asyncio.sleep(0)
+            else:
+                await asyncio.wait({awaited})
+    except StopIteration:
+        return False
+    raise AssertionError("it waits too often")
+
+
+async def close_everywhere(
+    make: Callable[[], Coroutine[Any, Any, Any]], *, in_rows: bool = False
+) -> int:
+    """Close what *make* gives at each of its suspensions, one after another; count them."""
+    point = 1
+    while await close_at(make(), point, in_rows=in_rows):
+        point += 1
+    return point - 1
+
+
+@pytest.mark.parametrize("force_rollback", [False, True])
+async def test_in_the_block_of_a_database(
+    make_database: MakeDatabase, outside: Outside, *, force_rollback: bool
+) -> None:
+    used: list[Database] = []
+
+    async def use() -> None:
+        async with make_database(force_rollback=force_rollback, max_size=1) as database:
+            used.append(database)
+            await write(database, "written")
+            # On a server, its answer is waited for; elsewhere perhaps nothing was.
+            await asyncio.sleep(0)
+
+    assert await close_everywhere(use) > 1
+
+    await until_not(outside.sessions, "sessions left open")
+    for database in used:
+        assert not database.is_connected
+        await database.connect()
+        assert await asyncio.wait_for(database.fetch_val("SELECT 42"), 5) == 42
+        await database.disconnect()
+
+
+async def test_while_rows_are_awaited_that_are_to_be_written(
+    make_database: MakeDatabase, outside: Outside
+) -> None:
+    class Rows:
+        """No generator: those are closed badly before Python 3.13."""
+
+        def __init__(self) -> None:
+            self._texts = ["two", "one"]
+
+        def __aiter__(self) -> Rows:
+            return self
+
+        async def __anext__(self) -> dict[str, str]:
+            await asyncio.sleep(0)
+            if not self._texts:
+                raise StopAsyncIteration
+            return {"text": self._texts.pop()}
+
+    async with make_database(max_size=1) as database:
+        points = await close_everywhere(
+            lambda: database.execute_many(notes.insert(), Rows()), in_rows=True
+        )
+        await works(database, outside)
+
+    assert points == 3
+    assert [text for text in texts(outside) if text in ("one", "two")] == ["one", "two"]
+
+
+@requires("file")
+async def test_a_statement_that_fails_then_is_nobodys_to_hear_of(
+    make_database: MakeDatabase, driver: DriverCase, caplog: pytest.LogCaptureFixture
+) -> None:
+    async with make_database(max_size=1) as database:
+        with caplog.at_level(logging.ERROR, logger="asyncio"):
+            assert await close_at(database.fetch_val(slow_query(driver)), 1)
+            assert await database.fetch_val("SELECT 42") == 42
+            gc.collect()
+
+    assert not caplog.records
