@@ -237,7 +237,7 @@ class SQLiteDriver(CursorDriver):
         """Leave the rows in SQLite's cursor."""
         raw.is_fresh = False
         raw.may_stream = True
-        return dialect.RowStream(raw, await hop(raw, raw._conn.execute, sql, args or ()))
+        return await dialect.RowStream.open(raw, sql, args or ())
 
     def strengths(self, options: Mapping[str, Any]) -> Mapping[str, int]:
         """Return how much a transaction with *options* has of each."""

@@ -121,3 +121,48 @@ async def test_a_statement_that_fails_then_is_nobodys_to_hear_of(
             gc.collect()
 
     assert not caplog.records
+
+
+async def test_a_stream_that_somebody_keeps_who_gave_it_up_as_it_opened(
+    make_database: MakeDatabase, outside: Outside
+) -> None:
+    """Its rows are in what was awaited, and that lives as long as the traceback."""
+    outside.insert(notes, *[{"text": "x"} for _ in range(600)])
+    kept: list[Any] = []
+
+    async def read(database: Database) -> None:
+        async with database.transaction():
+            async for _ in database.iterate("SELECT text FROM notes"):
+                return
+
+    async def cancel_at(point: int, database: Database) -> bool:
+        stepped = read(database)
+        try:
+            for number in range(1, MOST_POINTS):
+                awaited = stepped.send(None)
+                kept.append(awaited)
+                if awaited is not None:
+                    awaited._asyncio_future_blocking = False
+                    await asyncio.wait({awaited})
+                if number == point:
+                    stepped.throw(asyncio.CancelledError())
+                    raise AssertionError("the cancellation waits for something")
+        except asyncio.CancelledError as error:
+            kept.append(error)
+            return True
+        except StopIteration:
+            return False
+        raise AssertionError("it waits too often")
+
+    async with make_database(max_size=1) as database:
+        point = 1
+        while await cancel_at(point, database):
+            assert await asyncio.wait_for(database.fetch_val("SELECT 42"), 5) == 42
+            await until_not(outside.open_transactions, "transactions left open")
+            outside.insert(notes, {"text": "from outside"})
+            await asyncio.wait_for(works(database, outside), 5)
+            point += 1
+
+    assert point > 1
+    await until_not(outside.sessions, "sessions left open")
+    kept.clear()

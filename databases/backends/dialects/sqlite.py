@@ -418,6 +418,20 @@ class RowStream:
         self._cursor = cursor
         self.names: Sequence[str] = () if cursor.description is None else names_of(cursor)
 
+    @classmethod
+    async def open(cls, raw: RawConnection, sql: str, args: Sequence[Value]) -> RowStream:
+        """Run *sql*, and leave its rows in the cursor."""
+        opening = hop(raw, raw._conn.execute, sql, args)
+        try:
+            return cls(raw, await opening)
+        except BaseException:
+            # A cursor that comes in the step of a cancellation keeps its lock
+            # for as long as somebody keeps what is raised here.
+            opening.cancel()
+            if not opening.cancelled() and opening.exception() is None:
+                cls(raw, opening.result()).abandon()
+            raise
+
     async def fetch(self, size: int) -> Sequence[Sequence[Value]]:
         """Return the next rows; none at the end, which closes the cursor."""
         rows: Sequence[Sequence[Value]] = await hop(self._raw, fetch_many, self._cursor, size)
