@@ -94,7 +94,9 @@ class Database(Queries, Hooking, Inspecting):
         self.options = options
         self.is_connected = False
         self._connection_map = weakref.WeakKeyDictionary()
-        self._streams: dict[asyncio.Task[Any] | None, list[Connection]] = {}
+        # Weakly: a task that has failed holds its frames, and in them the streams
+        # that were open, which nobody could abandon otherwise.
+        self._streams: dict[weakref.ref[asyncio.Task[Any]] | None, list[Connection]] = {}
         self._hook_tasks = set()
         self._force_rollback = force_rollback
         self._backend: DatabaseBackend = self._make_backend()
@@ -299,19 +301,21 @@ class Database(Queries, Hooking, Inspecting):
         self, query: ClauseElement | str, values: Mapping[str, Any] | None, timeout: float | None
     ) -> AsyncGenerator[Sequence[Record], None]:
         task = asyncio.current_task()
+        key = _key(task)
         is_alone = (
             self._global_connection is None
             and type(self).connection is _connection
             and "connection" not in self.__dict__
             and task not in self._connection_map
-            and task not in self._streams
+            and key not in self._streams
             and is_ours(self._backend.connection(), "iterate")
         )
         if not is_alone or self._is_scarce():
             source = self.connection()
         else:
             source = Connection(self, self._backend)
-        sources = self._streams.setdefault(task, [])
+        del task
+        sources = self._streams.setdefault(key, [])
         sources.append(source)
         try:
             if getattr(source.iterate, "__func__", None) is Queries.iterate:
@@ -325,12 +329,12 @@ class Database(Queries, Hooking, Inspecting):
         finally:
             sources.remove(source)
             if not sources:
-                self._streams.pop(task, None)
+                self._streams.pop(key, None)
 
     async def _make_room(self) -> None:
         """Keep no connection for streams of a task that would wait for another one."""
         if getattr(getattr(self._backend, "_pool", None), "is_exhausted", False):
-            for source in list(self._streams.get(asyncio.current_task(), ())):
+            for source in list(self._streams.get(_key(asyncio.current_task()), ())):
                 yield_place = getattr(source._connection, "yield_place", None)
                 if yield_place is not None:
                     await yield_place()
@@ -364,7 +368,7 @@ class Database(Queries, Hooking, Inspecting):
                 if type(own) is Connection and verb not in own.__dict__:
                     return own._runner(verb, None)
                 return getattr(own, verb)  # type: ignore[no-any-return]
-            if task in self._streams:
+            if _key(task) in self._streams:
                 return partial(self._run_entered, verb, None)
         backend: Any = self._backend
         try:
@@ -437,3 +441,7 @@ class Database(Queries, Hooking, Inspecting):
 
 
 _connection = Database.connection
+
+
+def _key(task: asyncio.Task[Any] | None) -> weakref.ref[asyncio.Task[Any]] | None:
+    return None if task is None else weakref.ref(task)

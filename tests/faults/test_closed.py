@@ -166,3 +166,29 @@ async def test_a_stream_that_somebody_keeps_who_gave_it_up_as_it_opened(
     assert point > 1
     await until_not(outside.sessions, "sessions left open")
     kept.clear()
+
+
+@pytest.mark.parametrize("count", [1, 2])
+async def test_streams_of_a_task_that_has_failed_are_abandoned_with_it(
+    make_database: MakeDatabase, outside: Outside, count: int
+) -> None:
+    """Its exception holds its frames; nothing of the database may hold the task."""
+    outside.insert(notes, *[{"text": "x"} for _ in range(600)])
+
+    async def read(database: Database) -> None:
+        streams = [database.iterate("SELECT text FROM notes") for _ in range(count)]
+        for stream in streams:
+            await anext(stream)
+        raise KeyError("in the midst")
+
+    async with make_database(max_size=count) as database:
+        gc.disable()
+        try:
+            task = asyncio.ensure_future(read(database))
+            await asyncio.wait({task})
+            assert isinstance(task.exception(), KeyError)
+            del task
+            await until_not(lambda: database.pool_stats().in_use, "streams left open")
+        finally:
+            gc.enable()
+        await works(database, outside)
