@@ -72,7 +72,7 @@ class Connection(Queries):
         self._is_acquired = False
         self._loop: asyncio.AbstractEventLoop | None = None
         self._leaving: set[asyncio.Future[None]] = set()
-        self._cleaning: asyncio.Future[None] | None = None
+        self._cleaning: asyncio.Task[None] | None = None
         self._connection_counter = 0
         self._acquired_at: float | None = None  # known while somebody listens
         self._stack = Stack()
@@ -128,7 +128,10 @@ class Connection(Queries):
         if self._database._listeners is not None:
             self._database._listeners.released(self)
         if self._cleaning is None:
-            await self._connection.release()  # or else when that is done
+            await self._connection.release()
+        else:  # when that is done
+            lease: Any = self._connection
+            lease.returns_after(self._cleaning)
 
     async def _run(
         self, timeout: float | None, verb: str, query: Any, values: Any, *args: Any

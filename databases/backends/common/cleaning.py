@@ -113,8 +113,13 @@ async def within(seconds: float, work: Awaitable[Any]) -> bool:
     return True
 
 
-async def make_clean(driver: Driver, slot: Slot, options: PoolOptions) -> None:
-    """Leave nothing of the last user on the connection of *slot*."""
+async def make_clean(
+    driver: Driver, slot: Slot, options: PoolOptions, heard: Callable[[], None]
+) -> None:
+    """Leave nothing of the last user on the connection of *slot*.
+
+    *heard* is called when what may take longer is the program's own.
+    """
     raw, reset = slot.raw, options.reset
     if slot.in_doubt:
         driver.interrupt(raw)
@@ -122,10 +127,12 @@ async def make_clean(driver: Driver, slot: Slot, options: PoolOptions) -> None:
     if driver.in_transaction(raw):
         await driver.rollback(raw)
     if callable(reset):
+        heard()
         await called(reset, raw)
     elif slot.changed or slot.in_doubt or reset == "always":
         await driver.reset(raw)
     if options.on_release is not None:
+        heard()
         await called(options.on_release, raw)
 
 

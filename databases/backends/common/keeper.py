@@ -8,6 +8,7 @@ from __future__ import annotations
 import asyncio
 import time
 from collections.abc import Awaitable, Callable
+from functools import partial
 from typing import Any
 
 from databases.backends.common.cleaning import Background, called, close, make_clean, within
@@ -21,6 +22,8 @@ __all__ = ["Keeper"]
 
 HEADSTART = 0.5
 """Seconds that opening a connection may take even if nobody waits for it any more."""
+HURRY = 1.0
+"""Seconds that making a connection clean may take while a task waits for its place."""
 
 
 class Keeper:
@@ -45,6 +48,9 @@ class Keeper:
         self._work = Background()
         self._openings: list[Opening] = []
         self._cleaning = 0
+        self._unclean: dict[asyncio.Task[Any], float] = {}
+        """What makes connections clean, the oldest first, and since when."""
+        self._hurry: asyncio.TimerHandle | None = None
         self._is_closing = False
         self._returned: asyncio.Future[None] | None = None
         self._expiry: asyncio.TimerHandle | None = None
@@ -62,6 +68,10 @@ class Keeper:
 
     async def _open_for_waiter(self, opening: Opening) -> None:
         """Open a connection for the first task that waits."""
+        raise NotImplementedError
+
+    def _wanted(self) -> int:
+        """Count the tasks that wait for a place and have none in sight."""
         raise NotImplementedError
 
     @property
@@ -141,12 +151,48 @@ class Keeper:
         self._slots.add(slot)
         return slot
 
+    def expect(self, work: asyncio.Task[Any]) -> None:
+        """Have *work*, which makes a connection clean, not keep others waiting for its place.
+
+        A server that says nothing may be gone; cancelled, *work* has to part
+        with the connection.
+        """
+        self._unclean[work] = time.monotonic()
+        work.add_done_callback(self._expect_no_more)
+        self._look_after()
+
+    def _expect_no_more(self, work: asyncio.Task[Any]) -> None:
+        self._unclean.pop(work, None)
+
+    def _look_after(self) -> None:
+        """Look at what is unclean when the oldest has had its time, if somebody waits."""
+        if self._hurry is None and self._unclean and self._loop is not None and self._wanted() > 0:
+            left = next(iter(self._unclean.values())) + HURRY - time.monotonic()
+            self._hurry = self._loop.call_later(max(0.0, left), self._hurry_up)
+
+    def _hurry_up(self) -> None:
+        self._hurry = None
+        wanted, due = self._wanted(), time.monotonic() - HURRY
+        for work, since in list(self._unclean.items()):
+            if wanted > 0 and since <= due:
+                wanted -= 1
+                del self._unclean[work]
+                work.cancel()
+        self._look_after()
+
     async def _clean(self, slot: Slot) -> None:
-        is_clean = False
+        is_clean = is_given_up = False
+        own = asyncio.current_task()
+        assert own is not None
+        self.expect(own)
         try:
             is_clean = await within(
-                self.cleanup_timeout, make_clean(self._driver, slot, self._options)
+                self.cleanup_timeout,
+                make_clean(self._driver, slot, self._options, partial(self._expect_no_more, own)),
             )
+        except asyncio.CancelledError:
+            is_given_up = not self._is_closing
+            raise
         finally:
             self._cleaning -= 1
             self._tell_returned()
@@ -158,6 +204,8 @@ class Keeper:
             ):
                 slot.changed, slot.in_doubt = 0, False
                 self._file(slot)
+            elif is_given_up:
+                self._drop(slot, cancel=True)
             else:
                 self._forget(slot)
                 self._driver.terminate(slot.raw)

@@ -243,9 +243,17 @@ class Lease(ConnectionBackend):
     async def clean_up(self) -> None:
         """Settle what a statement that was given up has left, before the next one comes."""
         if self._owed and self._lost is None and self._connection is not None:
-            in_time = await within(self._patience, self._settle())
-            if not in_time and self._slot is not None:
-                self._lose("what was given up could not be undone in time")
+            in_time = False
+            try:
+                in_time = await within(self._patience, self._settle())
+            finally:
+                if not in_time and self._slot is not None:
+                    self._lose("what was given up could not be undone in time")
+
+    def returns_after(self, work: asyncio.Task[Any]) -> None:
+        """Have the pool see to it that *work*, which cleans up, keeps no other task waiting."""
+        if self._slot is not None and self._has_pool_slot:
+            self._lender.expect(work)
 
     async def _pay(self, raw: RawConnection) -> None:
         """Undo what was left to be undone before the next statement."""

@@ -248,7 +248,7 @@ class Pool(Keeper):
             self._driver.terminate(slot.raw)
         self._work.cancel()
         self._work.abandon()
-        for timer in (self._expiry, self._late):
+        for timer in (self._expiry, self._late, self._hurry):
             if timer is not None:
                 timer.cancel()
 
@@ -355,10 +355,16 @@ class Pool(Keeper):
         if self._options.max_idle is not None and self._expiry is None and self._loop is not None:
             self._expiry = self._loop.call_later(self._options.max_idle, self._expire)
 
+    def _wanted(self) -> int:
+        """Count the tasks that wait for a place and have none in sight."""
+        return self._line.unserved() - self._opening
+
     def _balance(self) -> None:
         """Open as many connections as the waiting tasks need and the limit allows."""
         if self._is_closing:
             return
+        if self._unclean:
+            self._look_after()
         limit = self._options.max_size
         size = len(self._slots) + self._opening
         if limit is not None and size >= limit:
