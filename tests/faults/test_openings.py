@@ -10,10 +10,11 @@ import pytest
 
 from databases.backends.common import keeper
 from tests.conftest import MakeDatabase
-from tests.faults.acts import ends_in_time, times_out, until, works
+from tests.faults.acts import ends_in_time, times_out, until, until_not, works
 from tests.support.drivers import requires
 from tests.support.network import Network
 from tests.support.outside import Outside
+from tests.support.stepping import Canceller, Moment
 
 pytestmark = pytest.mark.fault
 
@@ -145,3 +146,25 @@ async def test_an_opening_that_a_task_still_waits_for_goes_on(
 
     assert await patient == 1
     assert hook.count == 2
+
+
+async def test_given_up_nothing_of_it_stays_though_somebody_keeps_the_exception(
+    make_database: MakeDatabase, outside: Outside
+) -> None:
+    """What a driver has half opened may live in its frames, which a traceback holds."""
+    kept: list[BaseException] = []
+    point, delivered = 1, 1
+    while delivered:
+        database = make_database(max_size=1)
+        canceller = Canceller(point, Moment.ANSWERED)
+        task = canceller.start(database.connect())
+        try:
+            await task
+        except asyncio.CancelledError as error:
+            kept.append(error)
+        await database.disconnect()
+        await until_not(outside.sessions, "sessions left open")
+        point, delivered = point + 1, canceller.delivered
+
+    assert kept
+    kept.clear()
