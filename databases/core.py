@@ -219,6 +219,8 @@ class Database(Queries, Hooking, Inspecting):
     async def _close(self, timeout: float | None = None) -> None:
         self.is_connected = False
         before = weakref.WeakSet(self._connection_map.values())
+        for connection in before:
+            connection._note_who_waits()
         try:
             if timeout is None:
                 await self._backend.disconnect()

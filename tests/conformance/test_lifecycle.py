@@ -14,7 +14,7 @@ from tests.conftest import MakeDatabase
 from tests.support.checks import eventually_none, until_waiting, within
 from tests.support.drivers import requires
 from tests.support.outside import Outside
-from tests.support.tables import codes
+from tests.support.tables import codes, notes
 
 
 async def test_connect_and_disconnect(make_database: MakeDatabase) -> None:
@@ -213,6 +213,23 @@ async def test_disconnecting_with_a_task_in_a_query(make_database: MakeDatabase)
     assert await within(task) == 5
     await within(closing)
     assert not database.is_connected
+
+
+async def test_disconnecting_from_a_task_inside_a_transaction_that_waits_for_it(
+    make_database: MakeDatabase, outside: Outside
+) -> None:
+    """As `wait_for` does it before Python 3.12: what is open can only be given up."""
+    database = make_database()
+    await database.connect()
+
+    with pytest.raises(Exception, match="(?i)connect"):  # ours or the driver's
+        async with database.transaction():
+            await database.execute(notes.insert().values(text="lost"))
+            await within(asyncio.create_task(database.disconnect()), 5)
+
+    assert not database.is_connected
+    assert not outside.column(notes.c.text)
+    await eventually_none(outside.sessions, "sessions left")
 
 
 async def test_disconnecting_while_a_task_waits_for_a_connection(

@@ -220,7 +220,8 @@ class Pool(Keeper):
             while (lent := self._lent_to_others(own)) or self._cleaning:
                 self._returned = asyncio.get_running_loop().create_future()
                 left = deadline - time.monotonic()
-                if not self._cleaning and not any(slot.live_holder for slot in lent):
+                may_return = any(slot.live_holder and not slot.is_awaiting for slot in lent)
+                if not self._cleaning and not may_return:
                     # What a task that has ended took will hardly be given back.
                     left = min(left, begun + LAST_WORDS - time.monotonic())
                 if left <= 0 or not (await asyncio.wait({self._returned}, timeout=left))[0]:

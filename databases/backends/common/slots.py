@@ -35,6 +35,7 @@ class Slot:
         "changed",
         "holder",
         "in_doubt",
+        "is_awaiting",
         "is_unheard",
         "leak_alarm",
         "loans",
@@ -52,6 +53,8 @@ class Slot:
         """Statements of this loan that may have changed the session's state."""
         self.in_doubt = False
         """Whether a statement was given up before its end."""
+        self.is_awaiting = False
+        """Whether its holder waits for the task that closes the pool."""
         self.is_unheard = False
         """Whether the server's last word may be older than the moment it was given back."""
         self.loans = 0
