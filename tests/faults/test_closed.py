@@ -24,11 +24,11 @@ MOST_POINTS = 50
 
 
 async def close_at(
-    coroutine: Coroutine[Any, Any, Any], point: int, *, in_rows: bool = False
+    coroutine: Coroutine[Any, Any, Any], point: int, only: list[Any] | None = None
 ) -> bool:
     """Run *coroutine* up to suspension *point*, and close it there; false if it ended before.
 
-    With *in_rows*, those in which it waits for the database do not count.
+    With *only*, no suspension counts but those that wait for one of these.
     """
     passed = 0
     try:
@@ -36,7 +36,7 @@ async def close_at(
             awaited = coroutine.send(None)
             if awaited is not None:
                 awaited._asyncio_future_blocking = False
-            passed += awaited is None or not in_rows
+            passed += only is None or awaited in only
             if passed == point:
                 coroutine.close()
                 return True
@@ -50,11 +50,11 @@ async def close_at(
 
 
 async def close_everywhere(
-    make: Callable[[], Coroutine[Any, Any, Any]], *, in_rows: bool = False
+    make: Callable[[], Coroutine[Any, Any, Any]], only: list[Any] | None = None
 ) -> int:
     """Close what *make* gives at each of its suspensions, one after another; count them."""
     point = 1
-    while await close_at(make(), point, in_rows=in_rows):
+    while await close_at(make(), point, only):
         point += 1
     return point - 1
 
@@ -85,6 +85,8 @@ async def test_in_the_block_of_a_database(
 async def test_while_rows_are_awaited_that_are_to_be_written(
     make_database: MakeDatabase, outside: Outside
 ) -> None:
+    waits: list[Any] = []
+
     class Rows:
         """No generator: those are closed badly before Python 3.13."""
 
@@ -95,14 +97,17 @@ async def test_while_rows_are_awaited_that_are_to_be_written(
             return self
 
         async def __anext__(self) -> dict[str, str]:
-            await asyncio.sleep(0)
+            wait = asyncio.get_running_loop().create_future()
+            waits.append(wait)
+            asyncio.get_running_loop().call_soon(wait.set_result, None)
+            await wait
             if not self._texts:
                 raise StopAsyncIteration
             return {"text": self._texts.pop()}
 
     async with make_database(max_size=1) as database:
         points = await close_everywhere(
-            lambda: database.execute_many(notes.insert(), Rows()), in_rows=True
+            lambda: database.execute_many(notes.insert(), Rows()), waits
         )
         await works(database, outside)
 
