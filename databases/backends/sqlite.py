@@ -10,11 +10,7 @@ from typing import Any
 
 from sqlalchemy.engine.interfaces import Dialect
 
-from databases.backends.common.backend import (
-    CommonBackend,
-    CommonConnection,
-    statements_of,
-)
+from databases.backends.common.backend import CommonBackend, CommonConnection, statements_of
 from databases.backends.common.cursors import CursorDriver
 from databases.backends.common.driver import (
     Arguments,
@@ -39,6 +35,7 @@ from databases.backends.common.rawsql import SQLITE
 from databases.backends.common.records import Record
 from databases.backends.common.slots import Slot
 from databases.backends.common.transaction import CommonTransaction
+from databases.backends.dialects import loans
 from databases.backends.dialects import sqlite as dialect
 from databases.backends.dialects.threads import (
     begin_now,
@@ -156,7 +153,7 @@ class SQLiteDriver(CursorDriver):
 
         Raises ``TimeoutError`` where it waits for the lock of another process.
         """
-        dialect.put_state_back(raw)  # a connection that was forgotten comes back this way
+        loans.put_state_back(raw)  # a connection that was forgotten comes back this way
         done = hop(raw, bool)
         for _ in range(INSISTENCES):
             if (await asyncio.wait({done}, timeout=INSIST_AFTER))[0]:
@@ -296,7 +293,7 @@ class SQLitePool(LegacyPool):
         super().__init__(SQLITE_DRIVER, self._open_file, options, keeps=0, enough=ENOUGH)
         # A subclass or program that replaced them is asked for each loan.
         cls = type(self)
-        self._is_original = cls.acquire is _ACQUIRE and cls.release is _RELEASE
+        self._is_original = (cls.acquire, cls.release) == _ORIGINALS
 
     def fresh(self) -> SQLitePool:
         """Return a pool like this one that nobody has used."""
@@ -325,12 +322,12 @@ class SQLitePool(LegacyPool):
     async def acquire(self) -> RawConnection:
         """Lend an aiosqlite connection."""
         raw = await self.lend_raw()
-        dialect.remember_state(raw)
+        loans.lend(raw)
         return raw
 
     async def release(self, connection: RawConnection) -> None:
         """Take *connection* back."""
-        dialect.put_state_back(connection)
+        loans.put_state_back(connection)
         await self.take_back_raw(connection)
 
     async def _open_file(self) -> RawConnection:
@@ -339,8 +336,7 @@ class SQLitePool(LegacyPool):
 
 
 SQLITE_DRIVER = SQLiteDriver()
-_ACQUIRE: Callable[..., Any] = SQLitePool.acquire
-_RELEASE: Callable[..., Any] = SQLitePool.release
+_ORIGINALS: tuple[Any, Any] = (SQLitePool.acquire, SQLitePool.release)
 
 
 class SQLiteBackend(CommonBackend):
@@ -408,6 +404,13 @@ class SQLiteConnection(CommonConnection):
         """Take a raw connection from the pool."""
         await super().acquire()
 
+    async def _take(self) -> None:
+        await super()._take()
+        if self._has_pool_slot:
+            self._changes = loans.changes_of(self._connection)
+            if type(self).execute is not CommonConnection.execute:
+                loans.forget_rows(self._connection)
+
     def _get_pool(self) -> Any:
         return self._pool
 
@@ -417,13 +420,13 @@ class SQLiteConnection(CommonConnection):
         raw = super().raw_connection
         begin_now(raw)
         if self._has_pool_slot:
-            dialect.remember_state(raw)
+            loans.lend(raw, since=self._changes)
         return raw
 
     def _detach(self) -> tuple[Slot | None, Any]:
         slot, lender = super()._detach()
         if slot is not None:
-            dialect.put_state_back(slot.raw)
+            loans.put_state_back(slot.raw)
         return slot, lender
 
     def transaction(self) -> TransactionBackend:

@@ -38,10 +38,9 @@ __all__ = [
     "fetch_first",
     "fetch_many",
     "find_place",
+    "forget_last_id",
     "make_dialect",
-    "put_state_back",
     "read_arguments",
-    "remember_state",
     "roll_back",
     "run",
     "strengths",
@@ -197,7 +196,7 @@ def execute(
     """Run *sql*, or every statement of a script, for its effect; see `call` for *may_stream*."""
     if plan.kind is not Kind.INSERT or not may_update(sql):
         return _execute(is_given_up, connection, sql, args, plan)
-    before = _forget_last_id(connection, may_stream=may_stream)
+    before = forget_last_id(connection, may_stream=may_stream)
     outcome = _execute(is_given_up, connection, sql, args, plan)
     return outcome._replace(last_id=0) if outcome.last_id == before else outcome
 
@@ -303,7 +302,7 @@ def call(
 
     *may_stream* tells whether rows may be read on this connection meanwhile.
     """
-    before = _forget_last_id(connection, may_stream=may_stream) if may_update(sql) else 0
+    before = forget_last_id(connection, may_stream=may_stream) if may_update(sql) else 0
     cursor = connection.execute(sql, args)
     last_id = 0 if cursor.lastrowid == before else cursor.lastrowid
     if cursor.description is None:
@@ -323,7 +322,7 @@ def execute_many(connection: sqlite3.Connection, sql: str, rows: Any) -> None:
         connection.execute(sql, row).fetchall()
 
 
-def _forget_last_id(connection: sqlite3.Connection, *, may_stream: bool) -> int:
+def forget_last_id(connection: sqlite3.Connection, *, may_stream: bool) -> int:
     """Let SQLite's last row id be 0, which is what it is told where an upsert updates.
 
     Returns what it is told then: the last one, where it cannot be changed.
@@ -344,7 +343,7 @@ def _forget_last_id(connection: sqlite3.Connection, *, may_stream: bool) -> int:
 def begin(connection: sqlite3.Connection, statement: str, *, may_stream: bool = False) -> None:
     """Run the BEGIN *statement*; see `call` for *may_stream*."""
     if may_stream:
-        # While it can be: see _forget_last_id.
+        # While it can be: see forget_last_id.
         with contextlib.suppress(sqlite3.Error):
             connection.execute(_MAKE_LAST_ID).close()
     connection.execute(statement).close()
@@ -377,37 +376,6 @@ def _statements(script: str) -> Iterator[str]:
         previous = match.end()
     if script[start:].strip():
         yield script[start:]
-
-
-def remember_state(raw: RawConnection) -> None:
-    """Note how *raw* makes rows, before a program is given it that may change that."""
-    connection = raw._connection
-    # Once: at the next loan, the thread may not have put it back yet.
-    if connection is not None and getattr(raw, "lent_state", None) is None:
-        raw.lent_state = connection.row_factory, connection.text_factory
-
-
-def put_state_back(raw: RawConnection) -> None:
-    """Let *raw* be as it was when it was lent to a program; nobody waits for it."""
-    state = getattr(raw, "lent_state", None)
-    if state is None or raw._connection is None or not raw._running:
-        return
-    connection = raw._connection
-    with contextlib.suppress(sqlite3.ProgrammingError):  # closed
-        if (*state, None) != (
-            connection.row_factory,
-            connection.text_factory,
-            connection.isolation_level,
-        ):
-            hop(raw, _put_back, connection, *state)
-
-
-def _put_back(connection: sqlite3.Connection, row_factory: Any, text_factory: Any) -> None:
-    connection.row_factory, connection.text_factory = row_factory, text_factory
-    if connection.isolation_level is not None:
-        # Or else what is open would be committed.
-        roll_back(connection)
-        connection.isolation_level = None
 
 
 class RowStream:
