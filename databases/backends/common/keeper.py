@@ -195,6 +195,7 @@ class Keeper:
             raise
         finally:
             self._cleaning -= 1
+            slot.cleaner = None
             self._tell_returned()
             if (
                 is_clean
@@ -210,6 +211,19 @@ class Keeper:
                 self._forget(slot)
                 self._driver.terminate(slot.raw)
                 self._balance()
+
+    def _leave_ended_loops(self) -> None:
+        """Count no more what closed event loops have begun, and will never end."""
+        self._work.abandon()
+        for opening in list(self._openings):
+            if opening.task is not None and opening.task.get_loop().is_closed():
+                self._has_ended(opening)
+        for slot in list(self._slots):
+            # Abandoned before its first step, a cleaning has not even said so.
+            if slot.cleaner is not None and slot.cleaner.get_loop().is_closed():
+                self._cleaning -= 1
+                self._forget(slot)
+                self._driver.terminate(slot.raw)
 
     def _drop(self, slot: Slot, *, cancel: bool = False) -> asyncio.Task[Any] | None:
         """Part with *slot* now and close its connection in the background."""

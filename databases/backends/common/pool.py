@@ -165,7 +165,8 @@ class Pool(Keeper):
         ):
             slot.state = SlotState.CLEANING
             self._cleaning += 1
-            return self._work.start(self._clean(slot))
+            slot.cleaner = self._work.start(self._clean(slot))
+            return slot.cleaner
         self._file(slot, now)
         return None
 
@@ -434,6 +435,8 @@ class Pool(Keeper):
                 "connect() in the child process, which leaves the parent's connections alone"
             )
         if self._loop is None:  # not started: connections do not outlive their loan
+            if self._cleaning or self._openings:
+                self._leave_ended_loops()
             return
         raise InterfaceError(
             "cannot use the database: it was connected on another event loop; "

@@ -33,6 +33,7 @@ class Slot:
     __slots__ = (
         "__weakref__",
         "changed",
+        "cleaner",
         "holder",
         "in_doubt",
         "is_awaiting",
@@ -61,6 +62,8 @@ class Slot:
         self.opened = self.since = time.monotonic()
         self.holder: weakref.ref[asyncio.Task[Any]] | None = None
         self.leak_alarm: asyncio.TimerHandle | None = None
+        self.cleaner: asyncio.Task[Any] | None = None
+        """Cleans it, since it was given back."""
         self.news: Callable[[int], Any] = _no_news
         """Asks the operating system, at no cost, what the server has sent unasked."""
         if fileno >= 0 and hasattr(select, "poll"):

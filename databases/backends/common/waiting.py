@@ -93,8 +93,6 @@ class WaitingLine:
     def fail_all(self) -> None:
         """Tell everybody in line that there is nothing to wait for any more."""
         while (waiter := self._first()) is not None:
-            if waiter.get_loop().is_closed():  # and its task will never be told
-                continue
             waiter.set_exception(
                 NotConnectedError(
                     "DatabaseBackend is not running: it was disconnected while the task "
@@ -124,7 +122,8 @@ class WaitingLine:
     def _first(self) -> asyncio.Future[Slot] | None:
         while self._waiters:
             waiter, _ = self._waiters.popleft()
-            if not waiter.done():
+            # Where its loop is closed, its task will never be told.
+            if not waiter.done() and not waiter.get_loop().is_closed():
                 return waiter
         return None
 
