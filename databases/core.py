@@ -57,6 +57,8 @@ __all__ = [
     "logger",
 ]
 
+_NO_TASK = "No connection available: there is no running task"
+
 
 class Database(Queries, Hooking, Inspecting):
     """One database: connects once, then serves any number of tasks.
@@ -405,11 +407,30 @@ class Database(Queries, Hooking, Inspecting):
             return Connection(self, self._backend)
         task = asyncio.current_task()
         if task is None:
-            raise RuntimeError("No connection available: there is no running task")
+            raise RuntimeError(_NO_TASK)
         connection = self._connection_map.get(task)
         if connection is None:
             connection = self._connection_map[task] = Connection(self, self._backend)
         return connection
+
+    @property
+    def _connection(self) -> Connection | None:
+        # The entry of the current task, if it has one: subclasses read and replace it.
+        return self._connection_map.get(self._current_task)
+
+    @_connection.setter
+    def _connection(self, connection: Connection | None) -> None:
+        if connection is None:
+            self._connection_map.pop(self._current_task, None)
+        else:
+            self._connection_map[self._current_task] = connection
+
+    @property
+    def _current_task(self) -> asyncio.Task[Any]:
+        task = asyncio.current_task()
+        if task is None:
+            raise RuntimeError(_NO_TASK)
+        return task
 
     def _connection_released(self, connection: Connection) -> None:
         entries = self._connection_map

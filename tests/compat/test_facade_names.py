@@ -9,11 +9,13 @@ from typing import Any
 from unittest import mock
 
 import pytest
+import sqlalchemy as sa
 
 from databases import Database
 from databases.core import Connection
 from databases.interfaces import ConnectionBackend, DatabaseBackend, TransactionBackend
 from tests.support.outside import Outside
+from tests.support.tables import notes
 
 
 class AcquireError(Exception):
@@ -195,3 +197,63 @@ async def test_global_connection_is_a_connection(outside: Outside) -> None:
         assert isinstance(database._global_connection, Connection)
 
     assert database._global_connection is None
+
+
+async def test_the_entry_of_the_current_task_can_be_read(database: Any) -> None:
+    assert await _entry_of(database) is None
+
+    connection = database.connection()
+    assert await _entry_of(database) is connection
+
+    async with connection:
+        assert await _entry_of(database) is connection
+        assert connection._connection_counter == 1
+        assert await asyncio.create_task(_entry_of(database)) is None
+    assert await _entry_of(database) is None
+    assert connection._connection_counter == 0
+
+
+async def _entry_of(database: Any) -> Any:
+    return database._connection
+
+
+async def test_the_entry_of_the_current_task_can_be_replaced(database: Any) -> None:
+    first = database.connection()
+
+    database._connection = None
+    second = database.connection()
+    assert second is not first
+
+    database._connection = first
+    assert database.connection() is first
+    database._connection = None
+    database._connection = None
+    assert len(database._connection_map) == 0
+
+
+def test_without_a_task_there_is_no_entry_to_read(outside: Outside) -> None:
+    database: Any = Database(outside.url)
+
+    with pytest.raises(RuntimeError):
+        _ = database._connection
+
+
+async def test_a_subclass_that_looks_at_its_entry_works(outside: Outside) -> None:
+    class Watching(Database):
+        def connection(self, *, new: bool = False) -> Connection:
+            mine: Any = self
+            entry = mine._connection
+            if entry is not None and not entry._connection_counter:
+                mine._connection = None
+            return super().connection(new=new)
+
+        async def fetch_val(self, *args: Any, **kwargs: Any) -> Any:
+            return await super().fetch_val(*args, **kwargs)
+
+    async with Watching(outside.url) as database:
+        assert await database.fetch_val("SELECT 1") == 1
+        async with database.transaction():
+            await database.execute("INSERT INTO notes (text) VALUES ('written')")
+            assert await database.fetch_val("SELECT text FROM notes") == "written"
+        assert await asyncio.gather(*(database.fetch_val("SELECT 2") for _ in range(5))) == [2] * 5
+    assert outside.rows(sa.select(notes.c.text)) == [("written",)]
