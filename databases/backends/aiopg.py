@@ -228,7 +228,7 @@ class AiopgBackend(CommonBackend):
     pool_class = AioPool
 
     def _get_dialect(self) -> Dialect:
-        return make_dialect("format", decodes_json=True)
+        return make_dialect(decodes_json=True)
 
     def connection(self) -> AiopgConnection:
         """Return a connection that is not acquired yet."""

@@ -285,7 +285,7 @@ class PostgresBackend(CommonBackend):
     pool_class = AsyncpgPool
 
     def _get_dialect(self) -> Dialect:
-        return make_dialect("numeric_dollar", decodes_json=False)
+        return make_dialect(decodes_json=False)
 
     def connection(self) -> PostgresConnection:
         """Return a connection that is not acquired yet."""

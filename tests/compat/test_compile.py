@@ -57,6 +57,35 @@ async def test_dialect_compiles_queries_with_literal_binds(dialect: Any) -> None
     assert "notes.text = 'wanted'" in str(compiled)
 
 
+async def test_what_the_dialect_compiles_runs_on_the_raw_connection(
+    database: Any, driver: DriverCase, dialect: Any, outside: Outside
+) -> None:
+    outside.insert(notes, {"id": 1, "text": "wanted"}, {"id": 2, "text": "100%"})
+    query = (
+        sa.select(notes.c.id)
+        .where(notes.c.text.like(sa.literal_column("'w%'")) | (notes.c.text == "100%"))
+        .where(notes.c.id.in_([3, 1]), notes.c.completed.is_not(sa.true()))
+    )
+    compiled = query.compile(dialect=dialect, compile_kwargs={"render_postcompile": True})
+
+    text, arguments = _by_name(compiled, driver)
+    async with database.connection() as connection:
+        rows = await _run(connection.raw_connection, driver, text, arguments)
+
+    assert rows == [(1,)]
+
+
+def _by_name(compiled: Any, driver: DriverCase) -> tuple[str, Any]:
+    """Make of *compiled* what the driver wants, as programs do that send it themselves."""
+    if driver.name == "aiosqlite":
+        return compiled.string, [compiled.params[name] for name in compiled.positiontup]
+    if driver.name != "asyncpg":
+        return compiled.string, compiled.params
+    names = sorted(compiled.params)
+    numbers = {name: f"${n}" for n, name in enumerate(names, 1)}
+    return compiled.string % numbers, [compiled.params[name] for name in names]
+
+
 async def test_compile_gives_text_and_arguments_first(
     database: Any, driver: DriverCase, outside: Outside
 ) -> None:
@@ -126,6 +155,17 @@ async def test_json_serializer_set_on_the_dialect_is_honoured(
 
     stored = await database.fetch_all(sa.select(typed.c.document).order_by(typed.c.id))
     assert [row["document"] for row in stored] == [{"wrapped": [n]} for n in (1, 2, 3, 4)]
+
+
+async def test_json_serializer_set_after_other_queries_is_honoured(
+    database: Any, outside: Outside
+) -> None:
+    await database.execute(notes.insert().values(text="first"))
+
+    database._backend._dialect._json_serializer = lambda value: '"changed"'
+
+    await database.execute(typed.insert(), {"document": [1]})
+    assert await database.fetch_val(sa.select(typed.c.document)) == "changed"
 
 
 async def test_json_serializer_set_before_connect_is_honoured(outside: Outside) -> None:

@@ -58,7 +58,7 @@ class CommonBackend(DatabaseBackend):
     def __init__(self, database_url: DatabaseURL | str, **options: Any) -> None:
         self._database_url = DatabaseURL(database_url)
         self._options = options
-        self._dialect = self.make_dialect()
+        self._dialect = self._get_dialect()
         self._pool: Any = None
         self._direct: Direct | None = None
 
@@ -72,7 +72,7 @@ class CommonBackend(DatabaseBackend):
         raise NotImplementedError
 
     def make_dialect(self) -> Dialect:
-        """Return a new dialect, a program's own where it overrides `_get_dialect`."""
+        """Return a new dialect of the driver, a program's own if it overrides `_get_dialect`."""
         return fitted(self._get_dialect(), self.connection_class.style)
 
     def _get_connection_kwargs(self) -> dict[str, Any]:

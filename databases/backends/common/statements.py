@@ -7,6 +7,7 @@ is compiled each time; the result is the same.
 
 from __future__ import annotations
 
+import copy
 from collections import OrderedDict
 from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
@@ -47,6 +48,11 @@ __all__ = ["CacheStats", "Query", "Statements", "as_clause", "fitted"]
 
 Values = Mapping[str, Any]
 _NO_VALUES: Values = {}
+_OWN = frozenset(
+    "paramstyle positional identifier_preparer type_compiler type_compiler_instance "
+    "_type_memos _databases_statements".split()
+)
+"""Attributes of a dialect that `fitted` makes anew."""
 
 
 class Query(NamedTuple):
@@ -83,7 +89,10 @@ class Statements:
         syntax: rawsql.Syntax,
         cache_size: int | None = None,
     ) -> None:
-        self._dialect = dialect
+        # The program's, which it may change, and the driver's.
+        self._given = dialect
+        self._known = dict(vars(dialect))
+        self._dialect = fitted(dialect, style)
         self._style: rawsql.Style = style
         self._syntax = syntax
         self._size = self.usual_size if cache_size is None else cache_size
@@ -255,7 +264,7 @@ class Statements:
             converter = self._converters[cls]
         except KeyError:
             type_ = NULLTYPE if cls in (list, tuple, dict, set) else _resolve_value_to_type(value)
-            converter = type_._cached_bind_processor(self._dialect)
+            converter = type_._cached_bind_processor(self._driver_dialect())
             if len(self._converters) < 1000:
                 self._converters[cls] = converter
         return value if converter is None else converter(value)
@@ -330,17 +339,27 @@ class Statements:
             )
         return plan
 
+    def _driver_dialect(self) -> Dialect:
+        """Return the driver's dialect with what the program has set on its own by now."""
+        known = self._known
+        for name, value in vars(self._given).items():
+            if known.get(name, known) is not value and name not in _OWN:
+                known[name] = value
+                setattr(self._dialect, name, value)
+        return self._dialect
+
     def _compiled(
         self, query: Any, cache_key: Any, column_keys: list[str] | None, *, many: bool
     ) -> Any:
+        dialect = self._driver_dialect()
         return query._compiler(
-            self._dialect, cache_key=cache_key, column_keys=column_keys, for_executemany=many
+            dialect, cache_key=cache_key, column_keys=column_keys, for_executemany=many
         )
 
     def _bind_ddl(self, query: Any, values: Values) -> BoundStatement:
         if values:
             rawsql.check_parameters((), values)
-        sql = self._finished(str(query.compile(dialect=self._dialect)), has_args=False)
+        sql = self._finished(str(query.compile(dialect=self._driver_dialect())), has_args=False)
         return BoundStatement(sql, self._no_args, Plan(sql, Kind.OTHER, returns_rows=False))
 
     def _finished(self, sql: str, *, has_args: bool) -> str:
@@ -393,12 +412,16 @@ class _StringPlan:
 
 
 def fitted(dialect: Dialect, style: rawsql.Style) -> Dialect:
-    """Return *dialect*, made to write parameters in *style*."""
-    if dialect.paramstyle != style:
-        dialect.paramstyle, dialect.positional = style, True
-        # Some styles want percent signs doubled.
-        dialect.identifier_preparer = dialect.preparer(dialect)
-    return dialect
+    """Return a dialect like *dialect* that writes parameters in *style*."""
+    made: Any = copy.copy(dialect)
+    for name in _OWN:
+        made.__dict__.pop(name, None)
+    made.paramstyle, made.positional = style, True
+    # Some styles want percent signs doubled.
+    made.identifier_preparer = made.preparer(made)
+    made.type_compiler_instance = made.type_compiler = made.type_compiler_cls(made)
+    fit: Dialect = made
+    return fit
 
 
 def as_clause(query: Any, values: Values | None) -> ClauseElement:

@@ -70,8 +70,8 @@ class MySQLDialect(MySQLDialect_pymysql):
 
 
 def make_dialect() -> Dialect:
-    """Return the dialect of the MySQL drivers."""
-    dialect: Dialect = MySQLDialect(paramstyle="format")
+    """Return the dialect as programs compile with it: parameters have names."""
+    dialect: Dialect = MySQLDialect(paramstyle="pyformat")
     return dialect
 
 

@@ -231,10 +231,10 @@ class DecodingDialect(PostgreSQLDialect):
     }
 
 
-def make_dialect(paramstyle: Any, *, decodes_json: bool) -> Dialect:
-    """Return the dialect of a driver that writes parameters in *paramstyle*."""
+def make_dialect(*, decodes_json: bool) -> Dialect:
+    """Return the dialect as programs compile with it: parameters have names."""
     cls: Any = DecodingDialect if decodes_json else PostgreSQLDialect
-    dialect: Dialect = cls(paramstyle=paramstyle)
+    dialect: Dialect = cls(paramstyle="pyformat")
     return dialect
 
 
