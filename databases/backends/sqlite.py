@@ -398,7 +398,7 @@ class SQLiteConnection(CommonConnection):
 
     def __init__(self, pool: Any, dialect: Dialect) -> None:
         super().__init__(pool, dialect)
-        self._pool = pool
+        self._pool, self._changes = pool, -1
 
     async def acquire(self) -> None:
         """Take a raw connection from the pool."""

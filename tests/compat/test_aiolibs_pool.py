@@ -186,3 +186,12 @@ async def test_on_connect_of_aiopg_is_called_for_every_connection(
         pass
 
     assert len(called) == 2
+
+
+async def test_pool_tells_whether_it_is_closed(database: Any) -> None:
+    pool = database._backend._pool
+    assert not pool.closed
+
+    await database.disconnect()
+
+    assert pool.closed

@@ -24,7 +24,6 @@ from databases.backends.common.cleaning import called
 from databases.backends.common.direct import Direct, Originals
 from databases.backends.common.driver import Driver, Fetched, Outcome, RawConnection
 from databases.backends.common.kinds import Kind
-from databases.backends.common.lease import Lease
 from databases.backends.common.options import OptionTable, given_options, split_options
 from databases.backends.common.outcomes import result_of
 from databases.backends.common.plans import BoundStatement
@@ -32,6 +31,7 @@ from databases.backends.common.pool import Pool
 from databases.backends.common.records import Layout
 from databases.backends.common.statements import CacheStats, Query, Statements, fitted
 from databases.backends.common.streams import BATCH_SIZE, OpenStream
+from databases.backends.common.synchronous import SynchronousLease
 from databases.errors import (
     ConnectionStateError,
     NotConnectedError,
@@ -153,7 +153,7 @@ class CommonBackend(DatabaseBackend):
         return self.connection_class(self, self._dialect)
 
 
-class CommonConnection(Lease):
+class CommonConnection(SynchronousLease):
     """One connection of a backend, holding a raw connection while it is acquired."""
 
     driver: ClassVar[Driver]

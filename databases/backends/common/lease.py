@@ -8,13 +8,14 @@ to the pool in doubt, and a lost transaction says so until it is left.
 from __future__ import annotations
 
 import asyncio
-from collections.abc import Mapping, Sequence
+from collections.abc import Mapping
 from typing import Any, ClassVar
 
 from databases.backends.common.cleaning import called, hand_in, within
-from databases.backends.common.driver import Called, Driver, RawConnection, Value
+from databases.backends.common.driver import Driver, RawConnection
 from databases.backends.common.plans import BoundStatement
 from databases.backends.common.pool import Pool
+from databases.backends.common.pool_faces import handed_over
 from databases.backends.common.slots import Slot
 from databases.backends.common.streams import OpenStream
 from databases.errors import ConnectionStateError, NotConnectedError, TransactionStateError
@@ -33,8 +34,9 @@ class Lease(ConnectionBackend):
 
     def __init__(self, database: Any) -> None:
         self._database = database
-        # The raw connection or None: read by programs and subclasses.
+        # The raw connection or None: read by programs and subclasses, set by their acquire().
         self._connection: Any = None
+        self._taken: Any = None
         self._lender: Any = None
         self._slot: Slot | None = None
         self._has_pool_slot = False
@@ -44,8 +46,7 @@ class Lease(ConnectionBackend):
         self._owed: list[str] = []
         self._stream: OpenStream | None = None
         self._is_troubled = False
-        self._has_yielded = False
-        self._is_yielding = False
+        self._has_yielded = self._is_yielding = False
 
     async def acquire(self) -> None:
         """Take a raw connection from the pool, waiting for one if need be."""
@@ -55,7 +56,8 @@ class Lease(ConnectionBackend):
 
     async def _take(self) -> None:
         pool = self._get_pool()
-        has_slot = getattr(pool, "lends_slots", False)
+        # A release() of a program's own gives the raw connection back.
+        has_slot = getattr(pool, "lends_slots", False) and type(self).release is Lease.release
         if has_slot:
             slot = pool.lend_now()
             if slot is None:
@@ -65,7 +67,17 @@ class Lease(ConnectionBackend):
         self._has_pool_slot = has_slot
         self._lender = pool
         self._slot = slot
-        self._connection = slot.raw
+        self._connection = self._taken = slot.raw
+
+    def _adopt(self) -> bool:
+        """Answer for the connection that a program has taken of the pool itself, if it has."""
+        raw = self._connection
+        if self._slot is not None or raw is None or raw is self._taken:
+            return False
+        self._lender, self._taken = self._get_pool(), raw
+        slot = handed_over(self._lender, raw) if type(self).release is Lease.release else None
+        self._slot, self._has_pool_slot = slot or Slot(raw), slot is not None
+        return True
 
     async def release(self) -> None:
         """Give the raw connection back. Never waits on a pool of ours."""
@@ -75,6 +87,7 @@ class Lease(ConnectionBackend):
             return
         if self._connection is None:
             raise ConnectionStateError("Connection is not acquired; acquire it first")
+        self._adopt()
         slot, lender = self._detach()
         if slot is None:
             return
@@ -93,7 +106,8 @@ class Lease(ConnectionBackend):
         slot, lender = self._slot, self._lender
         if slot is not None and self._stream is not None and not self._stream.abandon():
             slot.in_doubt = True
-        self._connection = self._slot = self._lender = self._stream = self._lost = None
+        self._connection = self._taken = self._slot = self._lender = None
+        self._stream = self._lost = None
         self._owed.clear()
         self._depth = 0
         self._is_troubled = False
@@ -104,7 +118,7 @@ class Lease(ConnectionBackend):
         # back. The collector may run anywhere; the pool wants its own loop.
         slot, lender = self._slot, self._lender
         loop = getattr(lender, "_loop", None)
-        if slot is None or not isinstance(lender, Pool):
+        if slot is None or self._connection is None or not isinstance(lender, Pool):
             return
         slot.in_doubt = True
         if loop is None or loop.is_closed():
@@ -214,7 +228,7 @@ class Lease(ConnectionBackend):
             raise TransactionStateError(
                 f"cannot run a query: the transaction is lost, {self._lost}; roll it back"
             )
-        if self._slot is None:
+        if self._slot is None and not self._adopt():
             await self._take()
         slot = self._slot
         assert slot is not None
@@ -264,50 +278,12 @@ class Lease(ConnectionBackend):
                 await self.driver.rollback(raw)
             self._owed.pop(0)
 
-    # Statements of SQLAlchemy's synchronous side
-
-    async def call(self, sql: str, args: Sequence[Value], *, is_nested: bool) -> Called:
-        """Run *sql* for SQLAlchemy; *is_nested* tells whose the transaction is that is open."""
-        raw = await self._taken_over()
-        try:
-            called = await self.driver.call(raw, sql, args)
-            if self._depth and not self.driver.in_transaction(raw):
-                # DDL has committed it, on MySQL.
-                if is_nested:
-                    self._lose(f"it was committed by {sql.split(maxsplit=1)[0]}")
-                else:
-                    await self.driver.begin(raw, {})
-        except BaseException as error:
-            self._note(error)
-            raise
-        return called
-
-    async def call_many(self, sql: str, rows: Sequence[Sequence[Value]]) -> None:
-        """Run *sql* once per row for SQLAlchemy."""
-        raw = await self._taken_over()
-        try:
-            await self.driver.execute_many(raw, sql, rows)
-        except BaseException as error:
-            self._note(error)
-            raise
-
-    async def _taken_over(self) -> RawConnection:
-        slot = self._slot
-        raw = self._connection
-        if slot is None or self._is_troubled:
-            raw = await self._settle()
-            slot = self._slot
-        assert slot is not None
-        slot.changed += 1
-        return raw
-
     # Transactions: the verbs of CommonTransaction
 
     async def begin(self, *, is_root: bool, options: Mapping[str, Any]) -> str | None:
         """Begin a transaction or a savepoint; return the savepoint's name."""
-        raw = self._connection if not self._is_troubled else await self._settle()
-        if raw is None:
-            raw = await self._settle()
+        is_ready = self._slot is not None and not self._is_troubled
+        raw = self._connection if is_ready else await self._settle()
         if is_root:
             self._depth += 1
             try:

@@ -12,7 +12,7 @@ from databases.backends.common.pool import Pool
 from databases.backends.common.slots import Slot
 from databases.errors import InterfaceError
 
-__all__ = ["AioPool", "AsyncpgPool", "LegacyPool"]
+__all__ = ["AioPool", "AsyncpgPool", "LegacyPool", "handed_over"]
 
 
 class LegacyPool(Pool):
@@ -53,6 +53,17 @@ class LegacyPool(Pool):
                 await asyncio.wait({work})
         elif not any(each.raw is raw for each in self._slots) and self._driver.is_usable(raw):
             raise InterfaceError("cannot release the connection: this pool has not lent it")
+
+
+def handed_over(pool: Any, raw: RawConnection) -> Slot | None:
+    """Return the slot of *raw*, which *pool* has lent, to be given back in its place.
+
+    None where *raw* itself has to go back: to a pool of the program's own, or
+    one that it has changed.
+    """
+    if not isinstance(pool, LegacyPool) or not pool.lends_slots:
+        return None
+    return pool._by_raw.pop(id(raw), None)
 
 
 class _Loan:
@@ -172,6 +183,11 @@ class AioPool(LegacyPool):
     def terminate(self) -> None:
         """Close every connection at once."""
         self.shut_down_now()
+
+    @property
+    def closed(self) -> bool:
+        """Whether it lends no more."""
+        return self._is_closing
 
     @asynccontextmanager
     async def get(self) -> AsyncIterator[RawConnection]:
