@@ -70,6 +70,32 @@ async def test_item_by_label(database: Database, outside: Outside) -> None:
     assert found["key"] == 1
 
 
+async def test_a_column_of_another_table_is_no_column_of_the_record(
+    database: Database, outside: Outside
+) -> None:
+    outside.insert(accounts, {"id": 1, "balance": 10})
+    outside.insert(notes, {"id": 2, "text": "a"})
+    query: Any = sa.select(notes.c.text, accounts.c.id).select_from(notes.join(accounts, sa.true()))
+
+    row: Any = await database.fetch_one(query)
+
+    assert row[accounts.c.id] == row._mapping[accounts.c.id] == row["id"] == 1
+    for look_up in (row, row._mapping):
+        with pytest.raises(KeyError):
+            look_up[notes.c.id]
+    with pytest.raises(KeyError):
+        await database.fetch_val(query, column=notes.c.id)
+
+
+async def test_item_by_column_of_a_subquery(database: Database, outside: Outside) -> None:
+    outside.insert(accounts, {"id": 1, "balance": 10})
+    query = sa.select(accounts.select().subquery("inner"))
+
+    row: Any = await database.fetch_one(query)
+
+    assert (row[accounts.c.id], row[query.selected_columns.balance]) == (1, 10)
+
+
 async def test_item_by_column_of_an_alias(database: Database, outside: Outside) -> None:
     outside.insert(accounts, {"id": 1, "balance": 10})
     other = accounts.alias("other")

@@ -320,20 +320,31 @@ def _getter(index: int) -> Callable[[FastRecord], Any]:
 def _look_up(data: Sequence[Any], keys: dict[Any, int], key: Any) -> Any:
     """Return what *key* asks of *data* when no look-up table has it as it is.
 
-    A column of another selectable, or of a table when the query was a string,
-    is found by its text and then by its name.
+    A column is found by its text; by its name where the record's column of that
+    name may be the same one: seen through an alias or a subquery, or of no table
+    that is known, as where the query was a string.
     """
     if isinstance(key, slice):
         return tuple(data[key])
     if not isinstance(key, (str, int)):
         clause = key.__clause_element__() if hasattr(key, "__clause_element__") else key
         if isinstance(clause, ColumnElement):
-            for name in (clause, str(clause), getattr(clause, "key", None)):
-                if name is not None and name in keys:
+            for name in (clause, str(clause)):
+                if name in keys:
                     return data[keys[name]]
+            index = keys.get(getattr(clause, "key", None))
+            if index is not None and _may_be_at(index, clause, keys):
+                return data[index]
     if isinstance(key, int):
         raise _no_column(key, data)
     raise KeyError(key)
+
+
+def _may_be_at(index: int, column: Any, keys: dict[Any, int]) -> bool:
+    if getattr(column, "table", None) is None:
+        return True
+    known = [each for each, at in keys.items() if at == index and isinstance(each, ColumnElement)]
+    return not known or any(column.shares_lineage(each) for each in known)
 
 
 interfaces.Record.register(FastRecord)
