@@ -207,3 +207,37 @@ async def test_original_is_taken_again_after_the_replacement(
         patch.setattr(owner, "acquire", None)
 
     assert await database.fetch_val("SELECT 1") == 1
+
+
+async def test_fetch_val_reads_the_rows_of_a_replaced_fetch_one(
+    database: Any, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    cls = type(database._backend.connection())
+    original = cls.fetch_one
+
+    async def fetch_one(self: Any, query: Any) -> Any:
+        row = await original(self, query)
+        return None if row is None else {0: f"own {row[0]}", "a": f"own {row['a']}"}
+
+    monkeypatch.setattr(cls, "fetch_one", fetch_one)
+
+    assert await database.fetch_val("SELECT 1 AS a") == "own 1"
+    assert await database.fetch_val("SELECT 2 AS a", column="a") == "own 2"
+    assert await database.fetch_val(sa.select(notes.c.id)) is None
+    async with database.connection() as connection:
+        assert await connection.fetch_val("SELECT 3 AS a") == "own 3"
+
+
+async def test_fetch_val_asks_a_fetch_one_replaced_on_the_connection_itself(database: Any) -> None:
+    connection = database.connection()
+    asked: list[Any] = []
+    original = connection._connection.fetch_one
+
+    async def fetch_one(query: Any) -> Any:
+        asked.append(query)
+        return await original(query)
+
+    connection._connection.fetch_one = fetch_one
+
+    assert await connection.fetch_val("SELECT 1") == 1
+    assert len(asked) == 1

@@ -137,6 +137,7 @@ class CommonBackend(DatabaseBackend):
             type(self).connection is not originals.connection
             or "connection" in self.__dict__
             or getattr(cls, verb) is not originals.verbs.get(verb)
+            or cls.fetch_one is not originals.fetch_one
             or cls.acquire is not originals.acquire
             or cls.release is not originals.release
             or cls._compile is not originals.compile
@@ -183,6 +184,10 @@ class CommonConnection(SynchronousLease):
 
     async def fetch_val(self, query: Any, column: Any = 0) -> Any:
         """Return one value of the first row of *query*, or None."""
+        if type(self).fetch_one is not CommonConnection.fetch_one or "fetch_one" in self.__dict__:
+            # A program's own: what it does to a row, it does to the value.
+            row = await self.fetch_one(query)
+            return None if row is None else row[column]
         bound = self._compile(query)
         names, rows = await self._send(bound, self.driver.fetch_first)
         return bound.plan.layout_for(names).value(rows[0], column) if rows else None

@@ -20,13 +20,14 @@ _VERBS = ("execute", "fetch_all", "fetch_one", "fetch_val")
 class Originals:
     """The methods of a leaf as this library wrote them; programs replace them on the class."""
 
-    __slots__ = ("acquire", "compile", "connection", "release", "verbs")
+    __slots__ = ("acquire", "compile", "connection", "fetch_one", "release", "verbs")
 
     def __init__(self, backend: type[CommonBackend], cls: type[CommonConnection]) -> None:
         self.connection = backend.connection
         self.acquire = cls.acquire
         self.release = cls.release
         self.compile = cls._compile
+        self.fetch_one = cls.fetch_one  # which fetch_val asks where it is replaced
         self.verbs = {name: getattr(cls, name) for name in _VERBS}
 
 
