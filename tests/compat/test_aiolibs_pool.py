@@ -190,8 +190,9 @@ async def test_on_connect_of_aiopg_is_called_for_every_connection(
 
 async def test_pool_tells_whether_it_is_closed(database: Any) -> None:
     pool = database._backend._pool
-    assert not pool.closed
+    before = pool.closed, pool._closed
 
     await database.disconnect()
 
-    assert pool.closed
+    assert before == (False, False)
+    assert (pool.closed, pool._closed) == (True, True)

@@ -33,6 +33,11 @@ class LegacyPool(Pool):
         """Whether queries need not go through `acquire` and `release`."""
         return self._is_original and not self.is_patched
 
+    @property
+    def _closed(self) -> bool:
+        # The name that the pools of all drivers have for it: programs ask for it.
+        return self._is_closing
+
     async def lend_raw(self, timeout: float | None = None) -> RawConnection:
         """Lend a connection; `take_back_raw` wants it again."""
         slot = self.lend_now() or await self.lend(timeout)
@@ -183,11 +188,6 @@ class AioPool(LegacyPool):
     def terminate(self) -> None:
         """Close every connection at once."""
         self.shut_down_now()
-
-    @property
-    def closed(self) -> bool:
-        """Whether it lends no more."""
-        return self._is_closing
 
     @asynccontextmanager
     async def get(self) -> AsyncIterator[RawConnection]:
