@@ -42,6 +42,8 @@ from databases.backends.dialects.threads import (
     begin_with_next,
     hop,
     is_about_to_begin,
+    late_hop,
+    may_hold_cursors,
     start,
     stop,
     watched_hop,
@@ -83,8 +85,7 @@ class SQLiteDriver(CursorDriver):
         given = {"isolation_level": None, **arguments}
         turn = given.pop("turn", None)
         pragmas = given.pop("pragmas", {})
-        raw = aiosqlite.connect(**given)
-        opened: list[sqlite3.Connection] = []
+        raw, opened = aiosqlite.connect(**given), list[sqlite3.Connection]()
 
         def open_file() -> None:
             opened.append(raw._connector())
@@ -228,7 +229,7 @@ class SQLiteDriver(CursorDriver):
         self, raw: RawConnection, sql: str
     ) -> Awaitable[None]:
         """Run a statement that has neither parameters nor rows."""
-        return hop(raw, dialect.run, raw._conn, sql)
+        return late_hop(raw, dialect.run, raw._conn, sql)
 
     async def stream(self, raw: RawConnection, sql: str, args: Arguments) -> Stream:
         """Leave the rows in SQLite's cursor."""
@@ -249,13 +250,14 @@ class SQLiteDriver(CursorDriver):
         raw.may_stream = False
         # It takes no lock yet and has nothing to tell: the thread does it with
         # what comes next, which will tell if it failed after all.
-        if is_deferred and not self.in_transaction(raw) and begin_with_next(raw, begin):
+        is_ours = not may_hold_cursors(raw) and not self.in_transaction(raw)
+        if is_deferred and is_ours and begin_with_next(raw, begin):
             raw.is_fresh = True
             return
         if not is_deferred:
             await begin_turn(raw)
         try:
-            await hop(raw, begin)
+            await late_hop(raw, begin)
         finally:
             raw.is_fresh = is_deferred
             end_turn(raw)

@@ -18,7 +18,7 @@ import sqlite3
 import traceback
 import weakref
 from collections import deque
-from collections.abc import Callable, Sequence
+from collections.abc import Awaitable, Callable, Sequence
 from queue import SimpleQueue
 from typing import Any
 
@@ -26,10 +26,14 @@ from databases.backends.common.driver import RawConnection
 from databases.importer import import_driver
 
 __all__ = [
+    "Job",
     "begin_now",
     "begin_with_next",
     "hop",
     "is_about_to_begin",
+    "late_hop",
+    "may_hold_cursors",
+    "release_cursors",
     "start",
     "stop",
     "watched_hop",
@@ -49,6 +53,8 @@ class Inbox:
         self._waits = False
         self.begin: Begin | None = None
         """A BEGIN that is to be done before what comes next."""
+        self.was_asked = False
+        """Whether a program has had something done itself, see `release_cursors`."""
 
     def __del__(self) -> None:
         self.close()
@@ -63,7 +69,7 @@ class Inbox:
         """Give the thread *item*; from any thread."""
         if self.begin is not None:
             begin, self.begin = self.begin, None
-            item = item if item is _STOP else _job(item).after(begin)
+            item = item if item is _STOP else _job(self, item).after(begin)
         self._items.append(item)
         if self._waits:
             self._waits = False
@@ -78,6 +84,12 @@ class Inbox:
                 with contextlib.suppress(InterruptedError):
                     os.eventfd_read(self._fd)
         return self._items.popleft()
+
+
+class PlainInbox(SimpleQueue[Any]):
+    """An inbox where there is no ``eventfd``."""
+
+    was_asked = False
 
 
 class Mailbox:
@@ -220,15 +232,18 @@ class Begin:
             self.error = error
 
 
-def _job(item: Any) -> Job:
+def _job(inbox: Inbox | PlainInbox, item: Any) -> Job:
     """Return *item* as a job; what a program does itself comes as aiosqlite puts it."""
-    return item if item.__class__ is Job else Job(item[1], (), item[0])
+    if item.__class__ is Job:
+        return item  # type: ignore[no-any-return]  # asked for by its class
+    inbox.was_asked = True
+    return Job(item[1], (), item[0])
 
 
-def _work(inbox: Inbox | SimpleQueue[Any]) -> None:
+def _work(inbox: Inbox | PlainInbox) -> None:
     """Do what comes in, until told to stop; all that the thread does."""
     while (item := inbox.get()) is not _STOP:
-        job = _job(item)
+        job = _job(inbox, item)
         if job.run() is _STOP:
             break
         # Or else its rows would stay until there is something else to do.
@@ -239,7 +254,7 @@ def _work(inbox: Inbox | SimpleQueue[Any]) -> None:
 
 def start(raw: RawConnection) -> None:
     """Start the thread of *raw*, which is not connected yet, on the running loop."""
-    inbox = Inbox(os.eventfd(0, os.EFD_CLOEXEC)) if _HAS_EVENTFD else SimpleQueue[Any]()
+    inbox = Inbox(os.eventfd(0, os.EFD_CLOEXEC)) if _HAS_EVENTFD else PlainInbox()
     loop = asyncio.get_running_loop()
     raw._tx = inbox
     raw.home = loop, _mailbox_of(loop)
@@ -247,6 +262,22 @@ def start(raw: RawConnection) -> None:
     thread.daemon = True  # a program that forgets to disconnect ends all the same
     thread.run = functools.partial(_work, inbox)
     thread.start()
+
+
+def may_hold_cursors(raw: RawConnection) -> bool:
+    """Tell whether a program has used *raw* itself since `release_cursors`."""
+    return getattr(raw._tx, "was_asked", True)  # not there: the thread is aiosqlite's
+
+
+async def release_cursors(raw: RawConnection) -> None:
+    """Let the event loop drop the cursor that it has handed to a program last.
+
+    It holds it until the task waits again, also where the program has not kept
+    it, and SQLite does not commit while a statement is under way that may write.
+    """
+    if hasattr(raw, "home"):
+        raw._tx.was_asked = False
+    await asyncio.sleep(0)
 
 
 def hop(raw: RawConnection, function: Callable[..., Any], *args: Any) -> asyncio.Future[Any]:
@@ -266,6 +297,18 @@ def watched_hop(
     future: asyncio.Future[Any] = asyncio.get_running_loop().create_future()
     _send(raw, future, function, (future.cancelled, *args))
     return future
+
+
+def late_hop(raw: RawConnection, function: Callable[..., Any], *args: Any) -> Awaitable[Any]:
+    """Run *function* as `hop` does, when no cursor is held: see `release_cursors`."""
+    if may_hold_cursors(raw):
+        return _released_hop(raw, function, *args)
+    return hop(raw, function, *args)
+
+
+async def _released_hop(raw: RawConnection, function: Callable[..., Any], *args: Any) -> Any:
+    await release_cursors(raw)
+    return await hop(raw, function, *args)
 
 
 def _send(

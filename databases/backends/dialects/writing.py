@@ -11,6 +11,7 @@ from typing import Any
 
 from databases.backends.common.driver import RawConnection
 from databases.backends.common.kinds import Kind
+from databases.backends.dialects.threads import may_hold_cursors, release_cursors
 
 __all__ = [
     "COMMENT",
@@ -67,6 +68,8 @@ async def begin_turn(raw: RawConnection, sql: str = "", kind: Kind = Kind.INSERT
     if kind not in _CHANGES and not writes(sql, kind):
         raw.is_fresh = False
         return
+    if may_hold_cursors(raw):
+        await release_cursors(raw)
     # A pool that a program made itself lends connections without a turn.
     turn = getattr(raw, "turn", None)
     opened = raw._connection
