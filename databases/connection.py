@@ -39,7 +39,7 @@ from databases.listeners import WatchedStream
 from databases.queries import Queries
 from databases.schema import run_sync
 from databases.stack import Stack
-from databases.transactions import Run, RunState, Transaction, ancestors
+from databases.transactions import Run, RunState, Transaction
 from databases.turns import Turn
 
 if TYPE_CHECKING:
@@ -406,13 +406,9 @@ class Connection(Queries):
             await lease.clean_up()
 
     def _note_who_waits(self) -> None:
-        """Tell the pool if this task runs inside a transaction here, as `wait_for` has it.
-
-        Who began that waits for this task, and can give nothing back before.
-        """
-        inside = ancestors()
+        """Tell the pool if who began a transaction here waits for this task, as in `wait_for`."""
         slot = getattr(self._connection, "_slot", None)
-        if slot is not None and any(id(run.backend) in inside for run in self._stack.runs):
+        if slot is not None and self._stack.is_around_me():
             slot.is_awaiting = True
 
     def _cleaned(self, _: object) -> None:

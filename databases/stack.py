@@ -112,6 +112,11 @@ class Stack:
                 return run
         return None
 
+    def is_around_me(self) -> bool:
+        """Tell whether this task was started inside of something that runs here."""
+        inherited = ancestors()
+        return any(id(run.backend) in inherited for run in self.runs)
+
     async def push(self, run: Run) -> None:
         """Put *run* on top, when it is its turn."""
         inherited = ancestors()

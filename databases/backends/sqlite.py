@@ -35,19 +35,9 @@ from databases.backends.common.rawsql import SQLITE
 from databases.backends.common.records import Record
 from databases.backends.common.slots import Slot
 from databases.backends.common.transaction import CommonTransaction
-from databases.backends.dialects import loans
+from databases.backends.dialects import loans, threads
 from databases.backends.dialects import sqlite as dialect
-from databases.backends.dialects.threads import (
-    begin_now,
-    begin_with_next,
-    hop,
-    is_about_to_begin,
-    late_hop,
-    may_hold_cursors,
-    start,
-    stop,
-    watched_hop,
-)
+from databases.backends.dialects.threads import hop, late_hop, watched_hop
 from databases.backends.dialects.writing import (
     WritingTurn,
     begin_turn,
@@ -95,12 +85,12 @@ class SQLiteDriver(CursorDriver):
         raw.turn = turn
         raw.is_fresh = False  # true in a transaction that holds no lock yet
         raw.may_stream = False  # true from a stream's beginning until a transaction's
-        start(raw)
+        threads.start(raw)
         try:
             await hop(raw, open_file)
         except BaseException:
             # The thread may be about to open what nobody will ask for.
-            stop(raw, opened=opened)
+            threads.stop(raw, opened=opened)
             raise
         raw._connection = opened[0]
         return raw
@@ -109,13 +99,13 @@ class SQLiteDriver(CursorDriver):
         """Close the connection and wait until its thread has done so."""
         # Not `raw.close()`: cancelled half way, it waits for a thread that has ended.
         closed = asyncio.get_running_loop().create_future()
-        stop(raw, closed)
+        threads.stop(raw, closed)
         await closed
 
     def terminate(self, raw: RawConnection) -> None:
         """Stop what is running, close and end the thread."""
         self.interrupt(raw)
-        stop(raw)
+        threads.stop(raw)
         end_turn(raw)
 
     def fileno(self, raw: RawConnection) -> int:
@@ -130,7 +120,7 @@ class SQLiteDriver(CursorDriver):
         """Ask SQLite."""
         if raw._connection is None:
             return False
-        return raw._connection.in_transaction or is_about_to_begin(raw)
+        return raw._connection.in_transaction or threads.is_about_to_begin(raw)
 
     def can_recover(self, raw: RawConnection) -> bool:
         """Say yes while it is open: an interrupted statement ends, and the thread goes on."""
@@ -250,8 +240,8 @@ class SQLiteDriver(CursorDriver):
         raw.may_stream = False
         # It takes no lock yet and has nothing to tell: the thread does it with
         # what comes next, which will tell if it failed after all.
-        is_ours = not may_hold_cursors(raw) and not self.in_transaction(raw)
-        if is_deferred and is_ours and begin_with_next(raw, begin):
+        is_ours = not threads.may_hold_cursors(raw) and not self.in_transaction(raw)
+        if is_deferred and is_ours and threads.begin_with_next(raw, begin):
             raw.is_fresh = True
             return
         if not is_deferred:
@@ -420,7 +410,7 @@ class SQLiteConnection(CommonConnection):
     def raw_connection(self) -> Any:
         """The connection of aiosqlite; what is set on it ends with the loan."""
         raw = super().raw_connection
-        begin_now(raw)
+        threads.begin_now(raw)
         if self._has_pool_slot:
             loans.lend(raw, since=self._changes)
         return raw

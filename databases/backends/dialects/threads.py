@@ -235,7 +235,7 @@ class Begin:
 def _job(inbox: Inbox | PlainInbox, item: Any) -> Job:
     """Return *item* as a job; what a program does itself comes as aiosqlite puts it."""
     if item.__class__ is Job:
-        return item  # type: ignore[no-any-return]  # asked for by its class
+        return item
     inbox.was_asked = True
     return Job(item[1], (), item[0])
 
