@@ -88,7 +88,7 @@ class Connection(Queries):
                 if not self._is_acquired:
                     if self._cleaning is not None:
                         await asyncio.wait({self._cleaning})
-                    if self._database._streams:
+                    if self._database._streams.sources:
                         await self._database._make_room()
                     listeners = self._database._listeners
                     if listeners is None:

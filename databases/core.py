@@ -37,6 +37,7 @@ from databases.limits import forks, limited
 from databases.listeners import Listeners, listen, set_up_log
 from databases.queries import Queries
 from databases.schema import Inspecting
+from databases.streaming import TaskStreams
 from databases.transactions import _ACTIVE_TRANSACTIONS, Transaction, current_task
 from databases.urls import DatabaseURL
 
@@ -56,8 +57,6 @@ __all__ = [
     "Transaction",
     "logger",
 ]
-
-_NO_TASK = "No connection available: there is no running task"
 
 
 class Database(Queries, Hooking, Inspecting):
@@ -96,9 +95,7 @@ class Database(Queries, Hooking, Inspecting):
         self.options = options
         self.is_connected = False
         self._connection_map = weakref.WeakKeyDictionary()
-        # Weakly: a task that has failed holds its frames, and in them the streams
-        # that were open, which nobody could abandon otherwise.
-        self._streams: dict[weakref.ref[asyncio.Task[Any]] | None, list[Connection]] = {}
+        self._streams = TaskStreams()
         self._hook_tasks = set()
         self._force_rollback = force_rollback
         self._backend: DatabaseBackend = self._make_backend()
@@ -304,24 +301,9 @@ class Database(Queries, Hooking, Inspecting):
     async def _batches(
         self, query: ClauseElement | str, values: Mapping[str, Any] | None, timeout: float | None
     ) -> AsyncGenerator[Sequence[Record], None]:
-        task = asyncio.current_task()
-        key = _key(task)
-        is_alone = (
-            self._global_connection is None
-            and type(self).connection is _connection
-            and "connection" not in self.__dict__
-            and task not in self._connection_map
-            and key not in self._streams
-            and is_ours(self._backend.connection(), "iterate")
-        )
-        if not is_alone or self._is_scarce():
-            source = self.connection()
-        else:
-            source = Connection(self, self._backend)
-        del task
-        sources = self._streams.setdefault(key, [])
-        sources.append(source)
-        try:
+        is_alone = self._is_alone() and not self._is_scarce()
+        source = Connection(self, self._backend) if is_alone else self.connection()
+        with self._streams.noting(source):
             if getattr(source.iterate, "__func__", None) is Queries.iterate:
                 async with aclosing(source._batches(query, values, timeout)) as batches:
                     async for batch in batches:
@@ -330,24 +312,28 @@ class Database(Queries, Hooking, Inspecting):
                 async with aclosing(source.iterate(query, values, timeout=timeout)) as records:
                     async for record in records:
                         yield (record,)
-        finally:
-            sources.remove(source)
-            if not sources:
-                self._streams.pop(key, None)
 
     async def _make_room(self) -> None:
         """Keep no connection for streams of a task that would wait for another one."""
         if getattr(getattr(self._backend, "_pool", None), "is_exhausted", False):
-            for source in list(self._streams.get(_key(asyncio.current_task()), ())):
-                yield_place = getattr(source._connection, "yield_place", None)
-                if yield_place is not None:
-                    await yield_place()
+            await self._streams.yield_places()
+
+    def _is_alone(self) -> bool:
+        """Tell whether the task holds no connection that a stream would have to be on."""
+        task = asyncio.current_task()
+        return (
+            self._global_connection is None
+            and type(self).connection is _connection
+            and "connection" not in self.__dict__
+            and task not in self._connection_map
+            and task not in self._streams
+            and is_ours(self._backend.connection(), "iterate")
+        )
 
     def _is_scarce(self) -> bool:
         """Tell whether the task's own connection serves a stream better than a second one.
 
-        So it does where a second one might never come, and where statements
-        run freely beside a stream.
+        So it does where no second one might come, and where queries go on beside it.
         """
         driver = getattr(self._backend, "driver", None)
         needs_own = driver is None or driver.streams_in_transaction or not driver.interleaves
@@ -364,7 +350,7 @@ class Database(Queries, Hooking, Inspecting):
             or getattr(Connection, verb) is not getattr(Queries, verb)
         ):
             return partial(self._run_entered, verb, timeout)
-        if self._connection_map or self._streams:
+        if self._connection_map or self._streams.sources:
             task: Any = asyncio.current_task()
             own = self._connection_map.get(task)
             if own is not None:
@@ -372,7 +358,7 @@ class Database(Queries, Hooking, Inspecting):
                 if type(own) is Connection and verb not in own.__dict__:
                     return own._runner(verb, None)
                 return getattr(own, verb)  # type: ignore[no-any-return]
-            if _key(task) in self._streams:
+            if task in self._streams:
                 return partial(self._run_entered, verb, None)
         backend: Any = self._backend
         try:
@@ -405,9 +391,7 @@ class Database(Queries, Hooking, Inspecting):
             return self._global_connection
         if new:
             return Connection(self, self._backend)
-        task = asyncio.current_task()
-        if task is None:
-            raise RuntimeError(_NO_TASK)
+        task = self._current_task
         connection = self._connection_map.get(task)
         if connection is None:
             connection = self._connection_map[task] = Connection(self, self._backend)
@@ -429,7 +413,7 @@ class Database(Queries, Hooking, Inspecting):
     def _current_task(self) -> asyncio.Task[Any]:
         task = asyncio.current_task()
         if task is None:
-            raise RuntimeError(_NO_TASK)
+            raise RuntimeError("No connection available: there is no running task")
         return task
 
     def _connection_released(self, connection: Connection) -> None:
@@ -464,7 +448,3 @@ class Database(Queries, Hooking, Inspecting):
 
 
 _connection = Database.connection
-
-
-def _key(task: asyncio.Task[Any] | None) -> weakref.ref[asyncio.Task[Any]] | None:
-    return None if task is None else weakref.ref(task)
