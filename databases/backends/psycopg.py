@@ -91,13 +91,7 @@ class PsycopgDriver(CursorDriver):
         given.setdefault("connect_timeout", 60)
         given.update({"autocommit": True, **await with_password(arguments)})
         _check(given)
-        try:
-            raw = await psycopg.AsyncConnection.connect(**given)
-        except BaseException as error:
-            # What is half open lives in psycopg's frames, for as long as
-            # somebody keeps the traceback.
-            traceback.clear_frames(error.__traceback__)
-            raise
+        raw = await psycopg.AsyncConnection.connect(**given)
         raw.given_up = None
         raw.given = given
         raw.wait = functools.partial(_wait, weakref.ref(raw))

@@ -50,8 +50,8 @@ async def failure(database: Database, driver: DriverCase) -> BaseException:
 
 
 def told(error: BaseException) -> str:
-    """Give all that a log would show of *error*, without the source lines of the tests."""
-    shown = traceback.TracebackException.from_exception(error, capture_locals=False)
+    """Give all that a log would show of *error*, with the variables of the drivers and ours."""
+    shown = traceback.TracebackException.from_exception(error, capture_locals=True)
     return "".join(shown.format()) + repr(error) + str(error)
 
 

@@ -6,6 +6,7 @@ import asyncio
 import contextlib
 import contextvars
 import time
+import traceback
 from collections.abc import Awaitable, Callable, Coroutine
 from typing import Any
 
@@ -14,7 +15,16 @@ from databases.backends.common.options import PoolOptions
 from databases.backends.common.slots import Slot
 from databases.events import logger
 
-__all__ = ["Background", "called", "close", "close_socket", "hand_in", "make_clean", "within"]
+__all__ = [
+    "Background",
+    "called",
+    "close",
+    "close_socket",
+    "forget_variables",
+    "hand_in",
+    "make_clean",
+    "within",
+]
 
 _unfinished: set[asyncio.Task[Any]] = set()
 # The event loop holds its tasks weakly. What the pool has begun must end well
@@ -86,6 +96,22 @@ class Background:
         self._cancelled.discard(task)
         if not task.cancelled() and task.exception() is not None:
             logger.debug("work on a pooled connection failed", exc_info=task.exception())
+
+
+def forget_variables(error: BaseException) -> None:
+    """Let a traceback of *error*, and of what it came of, show no variables.
+
+    Passwords are among those of a connect. Besides, what is half open there
+    would live as long as somebody keeps *error*.
+    """
+    left: list[BaseException | None] = [error]
+    seen: set[int] = set()
+    while left:
+        each = left.pop()
+        if each is not None and id(each) not in seen:
+            seen.add(id(each))
+            traceback.clear_frames(each.__traceback__)
+            left += (each.__cause__, each.__context__, *getattr(each, "exceptions", ()))
 
 
 async def within(seconds: float, work: Awaitable[Any]) -> bool:

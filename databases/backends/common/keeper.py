@@ -11,7 +11,14 @@ from collections.abc import Awaitable, Callable
 from functools import partial
 from typing import Any
 
-from databases.backends.common.cleaning import Background, called, close, make_clean, within
+from databases.backends.common.cleaning import (
+    Background,
+    called,
+    close,
+    forget_variables,
+    make_clean,
+    within,
+)
 from databases.backends.common.driver import Driver, RawConnection
 from databases.backends.common.options import PoolOptions
 from databases.backends.common.slots import Opening, Slot, SlotState
@@ -132,6 +139,7 @@ class Keeper:
         try:
             raw = await self._open_connection()
         except BaseException as error:
+            forget_variables(error)
             if self.opened is not None:
                 self.opened(begun, None, error)
             raise
