@@ -8,6 +8,7 @@ to the pool in doubt, and a lost transaction says so until it is left.
 from __future__ import annotations
 
 import asyncio
+import weakref
 from collections.abc import Mapping
 from typing import Any, ClassVar
 
@@ -67,6 +68,7 @@ class Lease(ConnectionBackend):
         self._has_pool_slot = has_slot
         self._lender = pool
         self._slot = slot
+        slot.lease = weakref.ref(self)
         self._connection = self._taken = slot.raw
 
     def _adopt(self) -> bool:
@@ -77,6 +79,7 @@ class Lease(ConnectionBackend):
         self._lender, self._taken = self._get_pool(), raw
         slot = handed_over(self._lender, raw) if type(self).release is Lease.release else None
         self._slot, self._has_pool_slot = slot or Slot(raw), slot is not None
+        self._slot.lease = weakref.ref(self)
         return True
 
     async def release(self) -> None:
@@ -215,6 +218,13 @@ class Lease(ConnectionBackend):
             self._lender.discard(slot)
         elif slot is not None:
             hand_in(self.driver, self._lender, slot.raw)
+
+    def part_with(self, slot: Slot, reason: str) -> bool:
+        """Lose *slot*, which the pool wants back, because of *reason*; false if it is not here."""
+        if self._slot is not slot:
+            return False
+        self._lose(reason)
+        return True
 
     async def _settle(self) -> RawConnection:
         """Make the connection ready again after trouble, or say why it cannot be."""

@@ -235,7 +235,8 @@ class Pool(Keeper):
                     ", ".join(sorted(slot.holder_name for slot in held)),
                 )
             for slot in list(self._slots):
-                self._drop(slot, cancel=True)
+                if not slot.revoke("the database was disconnected"):
+                    self._drop(slot, cancel=True)
             left = deadline - time.monotonic()
             await self._work.finish(max(left, min(self.cleanup_timeout, LAST_WORDS)))
         finally:
@@ -267,7 +268,7 @@ class Pool(Keeper):
 
     def _lend(self, slot: Slot, now: float) -> None:
         slot.state = SlotState.LENT
-        slot.changed, slot.in_doubt = 0, False
+        slot.changed, slot.in_doubt, slot.lease = 0, False, None
         slot.loans += 1
         slot.since = now
         task = asyncio.current_task()

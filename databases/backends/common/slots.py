@@ -10,10 +10,13 @@ import traceback
 import weakref
 from collections.abc import Callable
 from dataclasses import dataclass
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 from databases.backends.common.driver import RawConnection
 from databases.events import logger
+
+if TYPE_CHECKING:
+    from databases.backends.common.lease import Lease
 
 __all__ = ["Opening", "PoolStats", "Slot", "SlotState"]
 
@@ -39,6 +42,7 @@ class Slot:
         "is_awaiting",
         "is_unheard",
         "leak_alarm",
+        "lease",
         "loans",
         "news",
         "opened",
@@ -61,6 +65,8 @@ class Slot:
         self.loans = 0
         self.opened = self.since = time.monotonic()
         self.holder: weakref.ref[asyncio.Task[Any]] | None = None
+        self.lease: weakref.ref[Lease] | None = None
+        """What answers for it while it is lent; None for a single query."""
         self.leak_alarm: asyncio.TimerHandle | None = None
         self.cleaner: asyncio.Task[Any] | None = None
         """Cleans it, since it was given back."""
@@ -83,6 +89,11 @@ class Slot:
             self.holder_name,
             f"; it was acquired here:\n{stack}" if stack else "",
         )
+
+    def revoke(self, reason: str) -> bool:
+        """Have its holder part with it, and tell *reason* from now on; false if it has none."""
+        lease = None if self.lease is None else self.lease()
+        return lease is not None and lease.part_with(self, reason)
 
     @property
     def live_holder(self) -> asyncio.Task[Any] | None:
