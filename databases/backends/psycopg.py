@@ -54,6 +54,7 @@ from databases.urls import DatabaseURL
 __all__ = ["PsycopgBackend", "PsycopgConnection", "PsycopgTransaction", "Record"]
 
 psycopg: Any = import_driver("psycopg")
+_ROWS: Any = psycopg.pq.ExecStatus.TUPLES_OK
 
 # Seconds between two looks at a silent socket. psycopg 3.1.9 and newer take them,
 # under one name or another, and would never sleep without.
@@ -198,21 +199,21 @@ class PsycopgDriver(CursorDriver):
         """Run *sql* and read every row; one without a result gives none."""
         cursor = await _executed(raw, sql, args)
         names = _names(raw, cursor)
-        return Fetched(names, await cursor.fetchall()) if names else EMPTY
+        return EMPTY if names is None else Fetched(names, await cursor.fetchall())
 
     async def fetch_first(self, raw: RawConnection, sql: str, args: Arguments) -> Fetched:
         """Run *sql* and read its first row."""
         cursor = await _executed(raw, sql, args)
         names = _names(raw, cursor)
-        row = await cursor.fetchone() if names else None
-        return EMPTY if row is None else Fetched(names, (row,))
+        row = None if names is None else await cursor.fetchone()
+        return EMPTY if row is None else Fetched(names or (), (row,))
 
     async def execute(self, raw: RawConnection, sql: str, args: Arguments, plan: Plan) -> Outcome:
         """Run *sql* for its effect; read its first row where it may have one."""
         cursor = await _executed(raw, sql, args)
-        names = _names(raw, cursor) if plan.returns_rows else ()
-        row = await cursor.fetchone() if names else None
-        return Outcome(row, names, cursor.rowcount)
+        names = _names(raw, cursor) if plan.returns_rows else None
+        row = None if names is None else await cursor.fetchone()
+        return Outcome(row, names or (), cursor.rowcount)
 
     async def execute_many(
         self, raw: RawConnection, sql: str, rows: Sequence[Sequence[Value]]
@@ -309,12 +310,12 @@ def _numbered(sql: str) -> str:
     return re.sub("%(.)", lambda m: "%" if m[1] == "%" else f"${next(numbers)}", sql)
 
 
-def _names(raw: RawConnection, cursor: Any) -> tuple[str, ...]:
-    """Return the column names of *cursor*'s result, none where there is no result."""
+def _names(raw: RawConnection, cursor: Any) -> tuple[str, ...] | None:
+    """Return the column names of *cursor*'s result, perhaps none; None if there is no result."""
     # psycopg's own `description` makes an object of every column, at each look.
     result = cursor.pgresult
-    if result is None or not result.nfields:
-        return ()
+    if result is None or result.status != _ROWS:
+        return None
     encoding = raw.info.encoding
     return tuple([result.fname(index).decode(encoding) for index in range(result.nfields)])
 

@@ -176,3 +176,15 @@ async def test_a_failing_statement_in_a_script_is_an_error(
         await database.execute("SELECT 1; SELECT nothing FROM nowhere")
 
     assert await database.fetch_val("SELECT 3") == 3
+
+
+@requires("empty_rows")
+async def test_a_row_without_columns_is_a_row(database: Database) -> None:
+    rows = await database.fetch_all("SELECT")
+
+    assert [dict(row) for row in rows] == [{}]
+    one = await database.fetch_one("SELECT")
+    assert one is not None
+    assert len(one) == 0
+    assert [len(row) async for row in database.iterate("SELECT")] == [0]
+    assert not await database.fetch_all("SELECT WHERE false")
