@@ -2,10 +2,9 @@
 
 from __future__ import annotations
 
-import asyncio
 from typing import Any
 
-from benchmarks.contenders.reading import by_attribute, by_name
+from benchmarks.contenders.reading import by_attribute, by_name, in_tasks
 from benchmarks.contenders.sqlalchemy_core import log_query, queries_of
 from benchmarks.tables import LOG_ROWS, ONE, PAGE, READ, items, log, log_row, numbers
 from databases import Database
@@ -117,10 +116,7 @@ class Facade:
 
     async def w9(self, count: int) -> Any:
         """Read in many tasks over few connections."""
-        answers: list[Any] = []
-        for _ in range(count):
-            answers = await asyncio.gather(*(self.w2(20) for _ in range(200)))
-        return answers[-1]
+        return await in_tasks(self.w2, count)
 
     async def w10(self, count: int) -> Any:
         """Join two tables."""

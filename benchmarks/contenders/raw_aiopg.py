@@ -2,13 +2,12 @@
 
 from __future__ import annotations
 
-import asyncio
 from typing import Any
 
 import aiopg
 from psycopg2.extras import RealDictCursor
 
-from benchmarks.contenders.reading import by_name
+from benchmarks.contenders.reading import by_name, in_tasks
 from benchmarks.tables import READ, log_values, numbers, styled, texts
 
 __all__ = ["RawAiopg", "make"]
@@ -161,10 +160,7 @@ class RawAiopg:
 
     async def w9(self, count: int) -> Any:
         """Read in many tasks over few connections."""
-        answers: list[Any] = []
-        for _ in range(count):
-            answers = await asyncio.gather(*(self.w2(20) for _ in range(200)))
-        return answers[-1]
+        return await in_tasks(self.w2, count)
 
     async def w10(self, count: int) -> Any:
         """Join two tables."""

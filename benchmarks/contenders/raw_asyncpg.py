@@ -2,13 +2,12 @@
 
 from __future__ import annotations
 
-import asyncio
 import json
 from typing import Any
 
 import asyncpg
 
-from benchmarks.contenders.reading import by_name, by_name_decoding, whole
+from benchmarks.contenders.reading import by_name, by_name_decoding, in_tasks, whole
 from benchmarks.tables import READ, log_values, numbers, styled, texts
 
 __all__ = ["RawAsyncpg", "make"]
@@ -134,10 +133,7 @@ class RawAsyncpg:
 
     async def w9(self, count: int) -> Any:
         """Read in many tasks over few connections."""
-        answers: list[Any] = []
-        for _ in range(count):
-            answers = await asyncio.gather(*(self.w2(20) for _ in range(200)))
-        return answers[-1]
+        return await in_tasks(self.w2, count)
 
     async def w10(self, count: int) -> Any:
         """Join two tables."""

@@ -2,13 +2,12 @@
 
 from __future__ import annotations
 
-import asyncio
 import importlib
 from typing import Any
 
 from psycopg.rows import dict_row
 
-from benchmarks.contenders.reading import by_name
+from benchmarks.contenders.reading import by_name, in_tasks
 from benchmarks.tables import READ, log_values, numbers, styled, texts
 
 __all__ = ["RawPsycopg", "make"]
@@ -150,10 +149,7 @@ class RawPsycopg:
 
     async def w9(self, count: int) -> Any:
         """Read in many tasks over few connections."""
-        answers: list[Any] = []
-        for _ in range(count):
-            answers = await asyncio.gather(*(self.w2(20) for _ in range(200)))
-        return answers[-1]
+        return await in_tasks(self.w2, count)
 
     async def w10(self, count: int) -> Any:
         """Join two tables."""

@@ -2,12 +2,11 @@
 
 from __future__ import annotations
 
-import asyncio
 from typing import Any
 
 import sqlalchemy as sa
 
-from benchmarks.contenders.reading import by_attribute, by_name
+from benchmarks.contenders.reading import by_attribute, by_name, in_tasks
 from benchmarks.tables import LOG_ROWS, ONE, PAGE, READ, groups, items, log, log_row, numbers
 
 __all__ = ["SQLAlchemyCore", "log_query", "make", "queries_of"]
@@ -159,10 +158,7 @@ class SQLAlchemyCore:
 
     async def w9(self, count: int) -> Any:
         """Read in many tasks over few connections."""
-        answers: list[Any] = []
-        for _ in range(count):
-            answers = await asyncio.gather(*(self.w2(20) for _ in range(200)))
-        return answers[-1]
+        return await in_tasks(self.w2, count)
 
     async def w10(self, count: int) -> Any:
         """Join two tables."""

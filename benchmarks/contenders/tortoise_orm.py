@@ -6,7 +6,6 @@ its `async for` reads every row before it gives the first.
 
 from __future__ import annotations
 
-import asyncio
 import sys
 from typing import Any
 
@@ -16,7 +15,7 @@ from tortoise.context import TortoiseContext
 from tortoise.models import Model
 from tortoise.transactions import in_transaction
 
-from benchmarks.contenders.reading import by_attribute, by_name
+from benchmarks.contenders.reading import by_attribute, by_name, in_tasks
 from benchmarks.tables import LOG_ROWS, READ, log_row, numbers, texts
 
 __all__ = ["Entry", "Group", "GroupedItem", "Item", "TortoiseORM", "make"]
@@ -170,10 +169,7 @@ class TortoiseORM:
 
     async def w9(self, count: int) -> Any:
         """Read in many tasks over few connections."""
-        answers: list[Any] = []
-        for _ in range(count):
-            answers = await asyncio.gather(*(self.w2(20) for _ in range(200)))
-        return answers[-1]
+        return await in_tasks(self.w2, count)
 
     async def w10(self, count: int) -> Any:
         """Join two tables."""
