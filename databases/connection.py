@@ -408,7 +408,7 @@ class Connection(Queries):
     def _note_who_waits(self) -> None:
         """Tell the pool if who began a transaction here waits for this task, as in `wait_for`."""
         slot = getattr(self._connection, "_slot", None)
-        if slot is not None and self._stack.is_around_me():
+        if slot is not None and self._stack.has_ancestor():
             slot.is_awaiting = True
 
     def _cleaned(self, _: object) -> None:

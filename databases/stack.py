@@ -112,8 +112,8 @@ class Stack:
                 return run
         return None
 
-    def is_around_me(self) -> bool:
-        """Tell whether this task was started inside of something that runs here."""
+    def has_ancestor(self) -> bool:
+        """Tell whether something that runs here is one that this context was started inside of."""
         inherited = ancestors()
         return any(id(run.backend) in inherited for run in self.runs)
 

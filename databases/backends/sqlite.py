@@ -75,7 +75,8 @@ class SQLiteDriver(CursorDriver):
         given = {"isolation_level": None, **arguments}
         turn = given.pop("turn", None)
         pragmas = given.pop("pragmas", {})
-        raw, opened = aiosqlite.connect(**given), list[sqlite3.Connection]()
+        raw = aiosqlite.connect(**given)
+        opened: list[sqlite3.Connection] = []
 
         def open_file() -> None:
             opened.append(raw._connector())
@@ -163,6 +164,7 @@ class SQLiteDriver(CursorDriver):
         """There is nobody to ask."""
 
     # What is awaited is the thread's own future, with no coroutine in between.
+
     def fetch(  # type: ignore[override]  # awaited all the same
         self, raw: RawConnection, sql: str, args: Arguments
     ) -> Awaitable[Fetched]:
@@ -390,7 +392,8 @@ class SQLiteConnection(CommonConnection):
 
     def __init__(self, pool: Any, dialect: Dialect) -> None:
         super().__init__(pool, dialect)
-        self._pool, self._changes = pool, -1
+        self._pool = pool
+        self._changes = -1
 
     async def acquire(self) -> None:
         """Take a raw connection from the pool."""
