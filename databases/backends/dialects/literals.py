@@ -8,12 +8,12 @@ second half of a character. A value could end its own quotes.
 
 from __future__ import annotations
 
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Mapping, Sequence
 from typing import Any
 
 from databases.errors import ConfigurationError
 
-__all__ = ["Literals", "require_charset"]
+__all__ = ["Literals", "require_charset", "written"]
 
 _MULTIBYTE = frozenset(
     ("big5", "cp932", "euckr", "eucjpms", "gb18030", "gb2312", "gbk", "sjis", "ujis")
@@ -22,6 +22,8 @@ _MULTIBYTE = frozenset(
 _NO_BACKSLASH_ESCAPES = 0x0200
 _LONG = 1 << 20
 """Bytes that are not written in hexadecimal, which is twice as long: a server takes 16 MiB."""
+_CURSOR_OPTIONS = ("cursorclass", "cursor_cls", "echo", "query_callback", "stmt_cache_size")
+"""Options of the drivers' ``connect()`` that cursors heed."""
 
 
 class Literals:
@@ -30,11 +32,17 @@ class Literals:
     What the server said of its mode with its last answer is heeded.
     """
 
+    is_plain: bool
+    """Whether nothing is asked of its cursors but that they run statements."""
     encoders: Mapping[Any, Callable[..., str]]
     """The driver's, by exact type; programs may add to them."""
     escape_string: Callable[[str], str]
     server_status: int
     _encoding: str
+
+    def __init__(self, *args: Any, **options: Any) -> None:
+        super().__init__(*args, **options)
+        self.is_plain = not any(map(options.get, _CURSOR_OPTIONS))
 
     def escape(self, value: Any, mapping: Any = None) -> str:
         """Return *value* as SQL."""
@@ -49,6 +57,12 @@ class Literals:
         return _other(self, value) if encode is None else encode(value, encoders)
 
     literal = escape
+
+
+def written(connection: Any, values: Sequence[Any]) -> tuple[str, ...]:
+    """Return each of *values* as SQL."""
+    escape = connection.escape
+    return tuple([str(value) if value.__class__ is int else escape(value) for value in values])
 
 
 def require_charset(connection: Any, charset: str | bytes) -> None:
@@ -84,7 +98,7 @@ def _binary(connection: Any, value: Any) -> str:
 
 
 def _sequence(connection: Any, values: Any) -> str:
-    return f"({','.join([connection.escape(value) for value in values])})"
+    return f"({','.join(written(connection, values))})"
 
 
 def _refuse(*_: Any) -> str:

@@ -12,16 +12,27 @@ from sqlalchemy.dialects.mysql.pymysql import MySQLDialect_pymysql
 from sqlalchemy.engine.interfaces import Dialect
 
 from databases.backends.common.cleaning import close_socket
-from databases.backends.common.cursors import CursorDriver, CursorStream, Peer, heeding
+from databases.backends.common.cursors import (
+    EMPTY,
+    CursorDriver,
+    CursorStream,
+    Peer,
+    heeding,
+    names_of,
+)
 from databases.backends.common.driver import (
     Arguments,
+    Fetched,
+    Outcome,
     RawConnection,
+    Row,
     Stream,
     Value,
     with_password,
 )
+from databases.backends.common.plans import Plan
 from databases.backends.common.tls import MAY_DECLINE
-from databases.backends.dialects.literals import require_charset
+from databases.backends.dialects.literals import require_charset, written
 from databases.backends.dialects.postgresql import (
     isolation_strength,
     read_isolation,
@@ -290,10 +301,55 @@ class MySQLDriver(CursorDriver):
             for row in rows:
                 await cursor.execute(sql, row)
 
+    # Without a cursor, which would do no more than this, in as many steps again.
+
+    async def fetch(self, raw: RawConnection, sql: str, args: Arguments) -> Fetched:
+        """Run *sql* and read every row; one without a result gives none."""
+        if not _is_plain(raw):
+            return await super().fetch(raw, sql, args)
+        await raw.query(sql if args is None else sql % written(raw, args))
+        result = raw._result
+        if result.warning_count or result.has_next:
+            await _finish(raw)
+        if result.description is None:
+            return EMPTY
+        return Fetched(names_of(result), result.rows)
+
+    async def fetch_first(self, raw: RawConnection, sql: str, args: Arguments) -> Fetched:
+        """Run *sql* and read its first row."""
+        if not _is_plain(raw):
+            return await super().fetch_first(raw, sql, args)
+        await raw.query(sql if args is None else sql % written(raw, args))
+        result = raw._result
+        if result.warning_count or result.has_next:
+            await _finish(raw)
+        if not result.rows:
+            return EMPTY
+        return Fetched(names_of(result), result.rows)
+
+    async def execute(self, raw: RawConnection, sql: str, args: Arguments, plan: Plan) -> Outcome:
+        """Run *sql* for its effect; read its first row where it may have one."""
+        if not _is_plain(raw):
+            return await super().execute(raw, sql, args, plan)
+        await raw.query(sql if args is None else sql % written(raw, args))
+        result = raw._result
+        if result.warning_count or result.has_next:
+            await _finish(raw)
+        row: Row | None = None
+        names: tuple[str, ...] = ()
+        if plan.returns_rows and result.description is not None:
+            row, names = next(iter(result.rows), None), names_of(result)
+        return Outcome(row, names, result.affected_rows, result.insert_id)
+
     async def run(self, raw: RawConnection, sql: str) -> None:
         """Run a statement that has neither parameters nor rows."""
-        async with raw.cursor() as cursor:
-            await cursor.execute(sql, None)
+        if not _is_plain(raw):
+            async with raw.cursor() as cursor:
+                await cursor.execute(sql, None)
+            return
+        await raw.query(sql)
+        if raw._result.warning_count or raw._result.has_next:
+            await _finish(raw)
 
     def strengths(self, options: Mapping[str, Any]) -> Mapping[str, int]:
         """Return how much a transaction with *options* has of each."""
@@ -324,6 +380,18 @@ class MySQLDriver(CursorDriver):
             cursor = await cursor
         await cursor.execute(sql, args)
         return CursorStream(cursor, goes_on=False)
+
+
+def _is_plain(raw: RawConnection) -> bool:
+    """Tell whether nothing else is asked of the cursors of *raw* than that they run statements."""
+    plain: bool = getattr(raw, "is_plain", False)  # a program may lend connections of its own
+    return plain
+
+
+async def _finish(raw: RawConnection) -> None:
+    """Do what a cursor does last: tell the server's warnings, read the results that follow."""
+    async with raw.cursor() as cursor:
+        await cursor._do_get_result()
 
 
 def _read_options(options: Mapping[str, Any]) -> tuple[str | None, bool]:
