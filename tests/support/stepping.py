@@ -40,7 +40,10 @@ class Stepped(Coroutine[Any, Any, T]):
         return awaited
 
     def throw(self, *error: Any) -> Any:
-        awaited = self.inner.throw(*error)
+        try:
+            awaited = self.inner.throw(*error)
+        finally:
+            del error  # it knows of this frame, and would keep itself and all that it knows alive
         self._on_suspend(self, awaited)
         return awaited
 

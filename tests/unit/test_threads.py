@@ -149,6 +149,53 @@ async def test_a_first_statement_that_is_given_up_leaves_the_transaction_open(
         assert await database.fetch_val("SELECT count(*) FROM own") == 0
 
 
+@pytest.mark.asyncio
+async def test_other_tasks_have_their_turn_however_quick_the_thread_is() -> None:
+    async with Database("sqlite://") as database, database.connection() as connection:
+        raw: Any = connection.raw_connection
+        for _ in range(200):
+            turns: list[int] = []
+            asyncio.get_running_loop().call_soon(turns.append, 1)
+            await hop(raw, bool)
+            assert turns
+
+            asyncio.get_running_loop().call_soon(turns.append, 2)
+            await database.fetch_one("SELECT 1")
+            assert turns == [1, 2]
+
+
+@pytest.mark.asyncio
+async def test_an_error_goes_with_the_last_who_knows_of_it() -> None:
+    async with Database("sqlite://") as database:
+        gc.collect()
+        gc.disable()
+        try:
+            with pytest.raises(sqlite3.OperationalError) as raised:
+                await database.fetch_one("SELECT nothing")
+            error = weakref.ref(raised.value)
+            del raised
+            for _ in range(100):
+                await asyncio.sleep(0)  # the loop's own hold on it
+                if error() is None:
+                    break
+            assert error() is None
+        finally:
+            gc.enable()
+
+
+@eventfd
+@pytest.mark.asyncio
+async def test_a_loop_in_debug_mode_is_told_in_its_own_way() -> None:
+    async with Database("sqlite://") as database:
+        loop = asyncio.get_running_loop()
+        for debug in (True, False, True):
+            loop.set_debug(debug)
+            assert await asyncio.wait_for(database.fetch_val("SELECT 42"), 5) == 42
+            with pytest.raises(sqlite3.OperationalError):
+                await asyncio.wait_for(database.fetch_val("SELECT nothing"), 5)
+        loop.set_debug(False)
+
+
 def _eventfds() -> int:
     return sum("[eventfd]" in target for target in _open_files())
 
@@ -191,7 +238,12 @@ def test_an_interrupted_loop_hears_of_what_comes_all_the_same(
     with contextlib.closing(asyncio.SelectorEventLoop()) as loop:
         database = Database("sqlite://")
         loop.run_until_complete(database.connect())
-        work = loop.create_task(database.fetch_val("SELECT 42"))
+
+        async def ask_twice() -> Any:
+            await database.fetch_val("SELECT 41")
+            return await database.fetch_val("SELECT 42")
+
+        work = loop.create_task(ask_twice())
         interrupts.append(KeyboardInterrupt())
         with pytest.raises(KeyboardInterrupt):
             loop.run_until_complete(work)
