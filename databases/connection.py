@@ -35,7 +35,7 @@ from databases.handed import is_ours, prepared
 from databases.hooks import settle, start_hooks
 from databases.interfaces import ConnectionBackend, DatabaseBackend, Record
 from databases.limits import limited, running_loop
-from databases.listeners import WatchedStream
+from databases.listeners import Operation, WatchedStream
 from databases.queries import Queries
 from databases.schema import run_sync
 from databases.stack import Stack
@@ -82,7 +82,9 @@ class Connection(Queries):
         if self._is_acquired:
             self._connection_counter += 1
             return self
-        async with self._entering:
+        if not self._entering.take_now():
+            await self._entering.take()
+        with self._entering:
             self._connection_counter += 1
             try:
                 if not self._is_acquired:
@@ -294,22 +296,19 @@ class Connection(Queries):
         return self._stack.recipes
 
     async def _begin(self, recipe: Transaction) -> Run:
-        run = Run(self, recipe, self._connection.transaction())
-        stack = self._stack
+        run, stack = Run(self, recipe, self._connection.transaction()), self._stack
         stack.check_mine()
-        await stack.push(run)
+        if not stack.push_now(run):
+            await stack.push(run)
         is_root = stack.runs[0] is run
         try:
             if not is_root:
                 stack.check_options(run)
-            async with self._query_lock:
+            if not self._query_lock.take_now():
+                await self._query_lock.take()
+            with self._query_lock:
                 stack.check_around(run)
-                begin = run.backend.start(is_root, run.options)
-                listeners = self._database._listeners
-                if listeners is not None:
-                    depth = stack.depth_of(run)
-                    begin = listeners.transaction(self, "begin", depth, begin)
-                await begin
+                await self._heard(run, "begin", run.backend.start(is_root, run.options))
                 if isinstance(run.backend, CommonTransaction):
                     run.backend.started()
                 stack.check_around(run)
@@ -339,7 +338,7 @@ class Connection(Queries):
             inner = self._stack.inside(run)
             run.state = RunState.ENDING
             # The others wait for the turn to begin.
-            left = [*(each for each in reversed(inner) if each.is_open), run]
+            left = [*[each for each in reversed(inner) if each.is_open], run] if inner else [run]
             try:
                 while left:
                     each = left.pop(0)
@@ -356,12 +355,16 @@ class Connection(Queries):
                 self._stack.pop(run)
 
     def _ending(self, run: Run, *, commit: bool) -> Awaitable[None]:
-        work = run.backend.commit() if commit else run.backend.rollback()
+        if commit:
+            return self._heard(run, "commit", run.backend.commit())
+        return self._heard(run, "rollback", run.backend.rollback())
+
+    def _heard(self, run: Run, what: Operation, work: Awaitable[None]) -> Awaitable[None]:
+        """Return *work*, and have those that listen hear of it."""
         listeners = self._database._listeners
         if listeners is None:
             return work
-        depth = self._stack.depth_of(run)
-        return listeners.transaction(self, "commit" if commit else "rollback", depth, work)
+        return listeners.transaction(self, what, self._stack.depth_of(run), work)
 
     async def _abandon(self, run: Run) -> None:
         if run not in self._stack.runs or run.state is RunState.ENDING:
@@ -401,9 +404,8 @@ class Connection(Queries):
             self._cleaning.add_done_callback(self._cleaned)
 
     async def _clean_up(self) -> None:
-        lease: Any = self._connection
         async with self._query_lock:
-            await lease.clean_up()
+            await self._connection.clean_up()  # type: ignore[attr-defined]  # only ours owes
 
     def _note_who_waits(self) -> None:
         """Tell the pool if who began a transaction here waits for this task, as in `wait_for`."""

@@ -35,7 +35,7 @@ if TYPE_CHECKING:
     from databases.connection import Connection
     from databases.core import Database
 
-__all__ = ["Listeners", "WatchedStream", "listen", "set_up_log", "source_of"]
+__all__ = ["Listeners", "Operation", "WatchedStream", "listen", "set_up_log", "source_of"]
 
 Operation = Literal["begin", "commit", "rollback"]
 _SYSTEMS = {"postgres": "postgresql"}

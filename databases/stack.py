@@ -117,12 +117,16 @@ class Stack:
         inherited = ancestors()
         return any(id(run.backend) in inherited for run in self.runs)
 
-    async def push(self, run: Run) -> None:
-        """Put *run* on top, when it is its turn."""
-        inherited = ancestors()
-        if self._may_begin(run, inherited):
+    def push_now(self, run: Run) -> bool:
+        """Put *run* on top if it is its turn, and tell whether it was."""
+        is_its_turn = not self.runs or self._may_begin(run, ancestors())
+        if is_its_turn:
             self.runs.append(run)
-            return
+        return is_its_turn
+
+    async def push(self, run: Run) -> None:
+        """Wait until it is the turn of *run*, and put it on top."""
+        inherited = ancestors()
         loop = asyncio.get_running_loop()
         turn: asyncio.Future[None] = loop.create_future()
         entry = (turn, run, inherited)

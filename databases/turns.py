@@ -10,7 +10,11 @@ __all__ = ["Turn"]
 
 
 class Turn:
-    """What one task at a time may have; an asynchronous context manager, too."""
+    """What one task at a time may have.
+
+    ``async with`` takes it, ``with`` has been preceded by that; both give it
+    back. Where a microsecond counts, `take_now` comes first.
+    """
 
     __slots__ = ("_check", "_is_taken", "_waiters")
 
@@ -55,6 +59,12 @@ class Turn:
     async def __aenter__(self) -> None:
         if not self.take_now():
             await self.take()
+        self.__enter__()
+
+    async def __aexit__(self, *exception: object) -> None:
+        self.give()
+
+    def __enter__(self) -> None:
         if self._check is not None:
             try:
                 self._check()
@@ -62,5 +72,5 @@ class Turn:
                 self.give()
                 raise
 
-    async def __aexit__(self, *exception: object) -> None:
+    def __exit__(self, *exception: object) -> None:
         self.give()

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import re
+from functools import cached_property
 from typing import Any
 from urllib.parse import SplitResult, parse_qsl, quote, unquote, unquote_plus
 
@@ -129,9 +130,9 @@ class DatabaseURL:
     @property
     def options(self) -> dict[str, str]:
         """The query, decoded; the last of equal names counts, empty values do not."""
-        return dict(parse_qsl(self._components.query))
+        return _options_of(self._components)
 
-    @property
+    @cached_property
     def obscure_password(self) -> str:
         """The URL with stars in place of every password."""
         components = self._components
@@ -216,6 +217,10 @@ def _split(text: str) -> SplitResult:
     return SplitResult(**parts)
 
 
+def _options_of(components: SplitResult) -> dict[str, str]:
+    return dict(parse_qsl(components.query)) if components.query else {}
+
+
 def _joined(components: SplitResult) -> str:
     scheme, netloc, path, query, fragment = components
     if path and not path.startswith("/"):
@@ -254,7 +259,7 @@ def _read_hosts(components: SplitResult) -> list[Host]:
     hosts = [_read_host(each, secret=secret) for each in written.split(",")] if written else []
     if any(host for host, _ in hosts):
         return hosts
-    options = dict(parse_qsl(components.query))
+    options = _options_of(components)
     listed = options.get("host") or options.get("unix_sock")
     ports = [_read_port(each, secret=secret) for each in options.get("port", "").split(",")]
     if not listed:

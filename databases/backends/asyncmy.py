@@ -15,7 +15,7 @@ from databases.backends.common.pool_faces import AioPool
 from databases.backends.common.rawsql import MYSQL
 from databases.backends.common.records import Record
 from databases.backends.common.transaction import CommonTransaction
-from databases.backends.dialects.literals import Literals
+from databases.backends.dialects.arrived import connection_class
 from databases.backends.dialects.mysql import MySQLDriver, make_dialect
 from databases.importer import import_driver
 from databases.interfaces import TransactionBackend
@@ -26,25 +26,6 @@ __all__ = ["AsyncMyBackend", "AsyncMyConnection", "AsyncMyTransaction", "Record"
 asyncmy: Any = import_driver("asyncmy")
 _errors: Any = import_driver("asyncmy.errors")
 _cursors: Any = import_driver("asyncmy.cursors")
-
-_DEPRECATE_EOF = 1 << 24
-
-
-class SafeConnection(Literals, asyncmy.Connection):  # type: ignore[misc]  # as for aiomysql
-    """asyncmy's connection, whose values cannot end their own quotes, nor results early."""
-
-    # Programs tell the drivers apart by the module of this class.
-    __module__ = asyncmy.Connection.__module__
-
-    def __init__(self, **options: Any) -> None:
-        super().__init__(**options)
-        self.encoders = self._encoders
-
-    async def _get_server_information(self) -> None:
-        await super()._get_server_information()
-        # Without that other packet at the end of a result, for which asyncmy
-        # takes a row whose first value has 16 MiB or more, its rest unread.
-        self.server_capabilities &= ~_DEPRECATE_EOF
 
 
 class AsyncMyDriver(MySQLDriver):
@@ -60,7 +41,7 @@ class AsyncMyDriver(MySQLDriver):
 
     async def open(self, url: DatabaseURL, arguments: Mapping[str, Any]) -> RawConnection:
         """Open a connection as ``asyncmy.connect()`` does."""
-        raw = SafeConnection(**self.arguments(url, arguments, "database"))
+        raw = connection_class()(**self.arguments(url, arguments, "database"))
         await raw.connect()
         return raw
 

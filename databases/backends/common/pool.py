@@ -267,7 +267,7 @@ class Pool(Keeper):
         return slot
 
     def _lend(self, slot: Slot, now: float) -> None:
-        slot.state = SlotState.LENT
+        slot.state = _LENT
         slot.changed, slot.in_doubt, slot.lease = 0, False, None
         slot.loans += 1
         slot.since = now

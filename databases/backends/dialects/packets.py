@@ -9,6 +9,7 @@ from __future__ import annotations
 
 import asyncio
 import datetime
+import functools
 from collections.abc import Awaitable, Callable
 from operator import methodcaller
 from typing import Any
@@ -33,6 +34,7 @@ _LAYOUTS = 256
 """Results whose columns are remembered, per connection."""
 
 
+@functools.cache
 def connection_class() -> Any:
     """Return the quick class, or one like aiomysql's where its insides look otherwise."""
     result = getattr(_connections, "MySQLResult", None)
