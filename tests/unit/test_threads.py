@@ -9,6 +9,7 @@ import os
 import pathlib
 import signal
 import sqlite3
+import sys
 import threading
 import weakref
 from collections import Counter
@@ -18,7 +19,11 @@ import pytest
 import sqlalchemy as sa
 
 from databases import Database
-from databases.backends.dialects.threads import Inbox, hop
+from databases.backends.dialects.threads import Inbox, hop, send
+
+SLOW = """\
+WITH RECURSIVE counter(n) AS (SELECT 1 UNION ALL SELECT n + 1 FROM counter WHERE n < 100000)
+SELECT count(*) FROM counter"""
 
 eventfd = pytest.mark.skipif(not hasattr(os, "eventfd"), reason="the system has no eventfd")
 
@@ -196,6 +201,46 @@ async def test_a_loop_in_debug_mode_is_told_in_its_own_way() -> None:
         loop.set_debug(False)
 
 
+def test_loops_in_two_threads_hear_of_all_that_is_theirs() -> None:
+    """However often Python changes between threads, and whoever else waits for a result."""
+    answers = Counter[str]()
+
+    async def ask(database: Database, number: int) -> None:
+        async with database.connection() as connection:
+            raw: Any = connection.raw_connection
+            future = send(raw, int, number)
+            future.add_done_callback(lambda _: None)
+            assert await future == number
+            assert await connection.fetch_val("SELECT :number", {"number": number}) == number
+        answers["whole"] += 1
+
+    async def work() -> None:
+        async with Database("sqlite://") as database:
+            for first in range(0, 400, 20):
+                tasks = [asyncio.ensure_future(ask(database, first + one)) for one in range(20)]
+                for late, task in enumerate(tasks[::3]):
+                    asyncio.get_running_loop().call_later(late * 0.0002, task.cancel)
+                _, pending = await asyncio.wait(tasks, timeout=10)
+                assert not pending
+                for task in tasks:
+                    assert task.cancelled() or task.exception() is None
+            answers["ends"] += 1
+
+    before = sys.getswitchinterval()
+    sys.setswitchinterval(1e-5)
+    try:
+        loops = [threading.Thread(target=lambda: asyncio.run(work())) for _ in range(2)]
+        for loop in loops:
+            loop.start()
+        for loop in loops:
+            loop.join()
+    finally:
+        sys.setswitchinterval(before)
+
+    assert answers["ends"] == 2
+    assert answers["whole"] > 400
+
+
 def _eventfds() -> int:
     return sum("[eventfd]" in target for target in _open_files())
 
@@ -240,7 +285,7 @@ def test_an_interrupted_loop_hears_of_what_comes_all_the_same(
         loop.run_until_complete(database.connect())
 
         async def ask_twice() -> Any:
-            await database.fetch_val("SELECT 41")
+            await database.fetch_val(SLOW)  # so that the loop waits, and has to be told
             return await database.fetch_val("SELECT 42")
 
         work = loop.create_task(ask_twice())

@@ -210,8 +210,6 @@ def _work(inbox: Inbox | PlainInbox) -> None:
     # Nothing in here, or else rows would stay until there is something else to do.
     while _do(inbox, inbox.get()) is not _STOP:
         pass
-    if isinstance(inbox, Inbox):
-        inbox.close()
 
 
 def _do(inbox: Inbox | PlainInbox, item: Any) -> Any:
@@ -386,20 +384,23 @@ def stop(
             closed.set_result(None)
         return
     raw._running = False
-    is_ours = hasattr(raw, "home")
+    is_ours, inbox = hasattr(raw, "home"), raw._tx
 
     def close() -> Any:
         for each in (connection, *opened):
             if each is not None:
-                each.close()
+                with contextlib.suppress(sqlite3.Error):  # the thread has to end all the same
+                    each.close()
+        if isinstance(inbox, Inbox):
+            inbox.close()
         if is_ours and closed is not None:
-            _tell(closed, _core.set_result, None)
+            _tell(closed, _core.set_result, None)  # last: nothing is left then
         return _STOP
 
     if is_ours:
-        raw._tx.begin = None  # all ends
+        inbox.begin = None  # all ends
         leave(raw, close)  # also if nobody waits for it any more
         return
-    raw._tx.put_nowait((closed or asyncio.get_running_loop().create_future(), close))
+    inbox.put_nowait((closed or asyncio.get_running_loop().create_future(), close))
     if hasattr(raw, "_stop_running"):  # aiosqlite before 0.22
-        raw._tx.put_nowait(_STOP)
+        inbox.put_nowait(_STOP)
