@@ -7,8 +7,8 @@ values that nearly always come, and hands all others to the processor.
 from __future__ import annotations
 
 import json
-from collections.abc import Callable, Iterator, Sequence
-from itertools import islice
+from collections.abc import Callable, Iterable, Iterator, Sequence
+from itertools import chain, islice
 from typing import Any
 
 from sqlalchemy.engine.interfaces import Dialect
@@ -21,7 +21,8 @@ Converter = Callable[[Any], Any]
 _CHUNK = 500
 """Rows that are turned into columns and back at a time."""
 _BOOLEANS = frozenset((bool, type(None)))
-_decode = json.JSONDecoder().raw_decode
+_decoder: Any = json.JSONDecoder()
+_scan: Callable[[str, int], tuple[Any, int]] = _decoder.scan_once
 
 
 def result_converter(type_: Any, dialect: Dialect) -> Converter | None:
@@ -54,13 +55,18 @@ def kept_types(convert: Converter | None) -> frozenset[type]:
 def converted(
     rows: Sequence[Sequence[Any]], converters: Sequence[tuple[int, Converter]]
 ) -> Iterator[tuple[Any, ...]]:
-    """Yield *rows* with the columns that have a converter converted."""
-    source = iter(rows)
+    """Return an iterator over *rows* with the columns that have a converter converted."""
+    return chain.from_iterable(_chunks(iter(rows), converters))
+
+
+def _chunks(
+    rows: Iterator[Sequence[Any]], converters: Sequence[tuple[int, Converter]]
+) -> Iterator[Iterable[tuple[Any, ...]]]:
     # By column, the loops over rows are the interpreter's own.
-    while columns := list(zip(*islice(source, _CHUNK), strict=True)):
+    while columns := list(zip(*islice(rows, _CHUNK), strict=True)):
         for index, convert in converters:
             columns[index] = tuple(map(convert, columns[index]))
-        yield from zip(*columns, strict=True)
+        yield zip(*columns, strict=True)
 
 
 def _is_stock(type_: Any, method: str) -> bool:
@@ -73,8 +79,8 @@ def _json_converter(process: Converter) -> Converter:
     def convert(value: Any) -> Any:
         if value.__class__ is str:
             try:
-                decoded, end = _decode(value)
-            except ValueError:
+                decoded, end = _scan(value, 0)
+            except (ValueError, StopIteration):
                 return process(value)  # space before it, or no JSON at all
             if end == len(value):
                 return decoded

@@ -113,15 +113,12 @@ def _read_operand(operand: Any, parameters: Parameters) -> Any:
     if cls is not BinaryExpression:
         raise _UnknownError
     left, right, operator, negate, type_, modifiers = _parts_of(operand.__dict__)
-    if modifiers:
+    # What is here instead of in functions is there for the commonest: column = value.
+    if modifiers or operator.__class__ not in _FUNCTIONS:
         raise _UnknownError
-    return (
-        _read_operand(left, parameters),
-        _read_operand(right, parameters),
-        _function(operator),
-        negate,
-        _type(type_),
-    )
+    left = id(left) if left.__class__ is Column else _read_operand(left, parameters)
+    reads = _read_parameter if right.__class__ in _PARAMETERS else _read_operand
+    return left, reads(right, parameters), operator, negate, _type(type_)
 
 
 def _read_parameter(parameter: Any, parameters: Parameters) -> Form:

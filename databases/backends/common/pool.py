@@ -271,7 +271,7 @@ class Pool(Keeper):
         slot.changed, slot.in_doubt, slot.lease = 0, False, None
         slot.loans += 1
         slot.since = now
-        task = asyncio.current_task()
+        task = asyncio.current_task(self._loop)  # no need to ask for the loop again
         slot.holder = None if task is None else weakref.ref(task)
         options = self._options
         if options.leak_warning_after is not None and self._loop is not None:

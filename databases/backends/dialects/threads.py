@@ -78,7 +78,7 @@ class Inbox:
         if begin is not None:
             self.begin = None
             self._items.append((begin.run, (), None, None))
-            item = begin.before(_job(self, item))
+            item = begin.before(_own_job(self, item) if len(item) == 2 else item)
         self._items.append(item)
         if self._waits:
             self._waits = False
@@ -196,10 +196,8 @@ class Begin:
         return function(*args)
 
 
-def _job(inbox: Inbox | PlainInbox, item: Any) -> Job:
-    """Return *item* as a job; what a program does itself comes as aiosqlite puts it."""
-    if len(item) != 2:
-        return item  # type: ignore[no-any-return]
+def _own_job(inbox: Inbox | PlainInbox, item: Any) -> Job:
+    """Return as a job what a program does itself, which comes as aiosqlite puts it."""
     inbox.was_asked = True
     future, function = item
     return function, (), future, None
@@ -216,7 +214,7 @@ def _do(inbox: Inbox | PlainInbox, item: Any) -> Any:
     """Do *item*, unless whoever waits for it has given up; return and tell the result."""
     if item is _STOP:
         return _STOP
-    function, args, future, mailbox = _job(inbox, item)
+    function, args, future, mailbox = _own_job(inbox, item) if len(item) == 2 else item
     if future is not None and future.cancelled():
         return None
     try:
@@ -284,7 +282,9 @@ def hop(raw: RawConnection, function: Callable[..., Any], *args: Any) -> Awaitab
 
     It is not begun when the caller has given up before.
     """
-    return _answer(send(raw, function, *args))
+    future: asyncio.Future[Any] = asyncio.get_running_loop().create_future()
+    _send(raw, future, function, args)
+    return _answer(future)
 
 
 def watched_hop(raw: RawConnection, function: Callable[..., Any], *args: Any) -> Awaitable[Any]:
