@@ -9,6 +9,7 @@ import pytest
 
 from databases import Database
 from databases.backends.dialects import arrived, packets
+from tests.conftest import MakeDatabase
 from tests.support.drivers import requires
 from tests.support.outside import Outside
 
@@ -33,6 +34,18 @@ QUERIES = [
 def test_both_drivers_are_known_inside() -> None:
     for driver in (arrived, packets):
         assert driver.connection_class() is driver.QuickConnection
+
+
+async def test_no_cursor_is_made_where_nobody_has_asked_anything_of_it(
+    database: Database, make_database: MakeDatabase
+) -> None:
+    asked = make_database(echo=True)
+    await asked.connect()
+    for each, is_plain in ((database, True), (asked, False)):
+        async with each.connection() as connection:
+            assert connection.raw_connection.is_plain is is_plain
+            assert await connection.fetch_val("SELECT 42") == 42
+            assert await connection.execute("DO 0") == 0
 
 
 @pytest.mark.parametrize("query", QUERIES, ids=lambda query: query[:40])

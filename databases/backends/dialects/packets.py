@@ -10,8 +10,10 @@ from __future__ import annotations
 import asyncio
 import datetime
 import functools
+import sys
 from collections.abc import Awaitable, Callable
 from operator import methodcaller
+from types import FunctionType
 from typing import Any
 
 from databases.backends.dialects.literals import Literals
@@ -51,6 +53,15 @@ class PlainConnection(Literals, aiomysql.Connection):  # type: ignore[misc]  # i
 
     # Programs tell the drivers apart by the module of this class.
     __module__ = aiomysql.Connection.__module__
+
+    def __init__(self, *args: Any, **options: Any) -> None:
+        super().__init__(*args, **options)
+        # What measures a program may do so in the cursors' methods.
+        self.is_plain = self.is_plain and _are_as_written(
+            (aiomysql.Connection, "cursor"),
+            (aiomysql.Cursor, "execute"),
+            (aiomysql.Cursor, "_query"),
+        )
 
 
 class QuickConnection(PlainConnection):
@@ -145,6 +156,16 @@ class QuickConnection(PlainConnection):
         del self._reader._buffer[:size]
         self._reader._maybe_resume_transport()
         self._next_seq_id = following
+
+
+def _are_as_written(*methods: tuple[type, str]) -> bool:
+    """Tell whether nobody has replaced any of *methods*, each a class and a name."""
+    for cls, name in methods:
+        method = vars(cls).get(name)
+        file = sys.modules[cls.__module__].__file__
+        if method.__class__ is not FunctionType or method.__code__.co_filename != file:
+            return False
+    return True
 
 
 class _QuickResult(_connections.MySQLResult):  # type: ignore[misc]  # as above
