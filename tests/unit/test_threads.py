@@ -188,6 +188,32 @@ async def test_an_error_goes_with_the_last_who_knows_of_it() -> None:
             gc.enable()
 
 
+@pytest.mark.asyncio
+async def test_the_thread_outlives_what_no_future_can_raise() -> None:
+    async with Database("sqlite://") as database, database.connection() as connection:
+        raw: Any = connection.raw_connection
+        with pytest.raises(RuntimeError, match="StopIteration"):
+            await hop(raw, next, iter(()))
+        assert await connection.fetch_val("SELECT 42") == 42
+
+
+@pytest.mark.asyncio
+async def test_a_connection_that_a_program_closes_leaves_nothing() -> None:
+    async with Database("sqlite://") as database:
+        await database.fetch_val("SELECT 1")
+        gc.collect()
+        before = _eventfds()
+        async with database.connection(new=True) as connection:
+            raw: Any = connection.raw_connection
+            await raw.close()
+        for _ in range(100):
+            if _eventfds() <= before:
+                break
+            await asyncio.sleep(0.01)
+        assert _eventfds() <= before
+        assert await database.fetch_val("SELECT 42") == 42
+
+
 @eventfd
 @pytest.mark.asyncio
 async def test_a_loop_in_debug_mode_is_told_in_its_own_way() -> None:

@@ -208,6 +208,8 @@ def _work(inbox: Inbox | PlainInbox) -> None:
     # Nothing in here, or else rows would stay until there is something else to do.
     while _do(inbox, inbox.get()) is not _STOP:
         pass
+    if isinstance(inbox, Inbox):
+        inbox.close()  # where a program has closed the connection itself
 
 
 def _do(inbox: Inbox | PlainInbox, item: Any) -> Any:
@@ -244,7 +246,9 @@ def _tell(future: asyncio.Future[Any], end: Callable[..., None], value: Any) -> 
 
 def _fail(future: asyncio.Future[Any], error: BaseException) -> None:
     if not future.done():
-        future.set_exception(error)
+        # A future cannot raise what ends iterations.
+        is_end = isinstance(error, StopIteration)
+        future.set_exception(RuntimeError("StopIteration was raised") if is_end else error)
         # Seen, or asyncio would complain where the caller was closed meanwhile.
         future.exception()
 
