@@ -291,6 +291,26 @@ async def test_an_error_that_is_kept_keeps_no_file_open(tmp_path: pathlib.Path, 
     assert not [link for link in _open_files() if link == str(path)]
 
 
+def test_what_a_loop_had_no_time_to_close_is_closed_by_the_next(tmp_path: pathlib.Path) -> None:
+    """Without connect() a connection is closed after its query, by a task that comes later."""
+    path = tmp_path / "left.db"
+    database = Database(f"sqlite:///{path}")
+    for _ in range(3):
+        with contextlib.closing(asyncio.SelectorEventLoop()) as loop:
+            assert loop.run_until_complete(database.fetch_val("SELECT 42")) == 42
+    gc.collect()
+
+    async def wait() -> None:
+        assert await database.fetch_val("SELECT 43") == 43
+        for _ in range(200):
+            if str(path) not in _open_files():
+                break
+            await asyncio.sleep(0.01)
+
+    asyncio.run(wait())
+    assert str(path) not in _open_files()
+
+
 @eventfd
 def test_an_interrupted_loop_hears_of_what_comes_all_the_same(
     monkeypatch: pytest.MonkeyPatch,

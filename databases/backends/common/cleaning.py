@@ -26,9 +26,9 @@ __all__ = [
     "within",
 ]
 
-_unfinished: set[asyncio.Task[Any]] = set()
+_unfinished: dict[asyncio.Task[Any], Callable[[], object] | None] = {}
 # The event loop holds its tasks weakly. What the pool has begun must end well
-# even if the pool is gone before.
+# even if the pool is gone before; with each, what is called at its end.
 
 FAREWELL = 0.5
 """Seconds that work which was cancelled for being late has to end."""
@@ -43,10 +43,17 @@ class Background:
         self._tasks: set[asyncio.Task[Any]] = set()
         self._cancelled: set[asyncio.Task[Any]] = set()
 
-    def start(self, work: Coroutine[Any, Any, Any]) -> asyncio.Task[Any]:
-        """Run *work* in a task of its own."""
+    @property
+    def is_busy(self) -> bool:
+        """Whether anything has been begun and has not ended."""
+        return bool(self._tasks)
+
+    def start(
+        self, work: Coroutine[Any, Any, Any], last: Callable[[], object] | None = None
+    ) -> asyncio.Task[Any]:
+        """Run *work* in a task of its own; *last* is called when that has ended in any way."""
         # An empty context: the pool's work is in nobody's transaction.
-        task = contextvars.Context().run(_started, work)
+        task = contextvars.Context().run(_started, work, last)
         self._tasks.add(task)
         task.add_done_callback(self._done)
         return task
@@ -76,11 +83,13 @@ class Background:
         """Let go of the work whose event loop is closed: it can neither go on nor end."""
         for task in [one for one in _unfinished if one.get_loop().is_closed()]:
             self._tasks.discard(task)
-            _unfinished.discard(task)
+            last = _unfinished.pop(task)
             # Collected, it would complain of what the program cannot help.
             task._log_destroy_pending = False  # type: ignore[attr-defined]  # as gather() does
             with contextlib.suppress(Exception):
                 task.get_coro().close()
+            if last is not None:
+                last()
 
     def _living(self) -> set[asyncio.Task[Any]]:
         return {task for task in self._tasks if not task.get_loop().is_closed()}
@@ -202,17 +211,19 @@ def close_socket(transport: Any) -> None:
         own.close()
 
 
-def _started(work: Awaitable[Any]) -> asyncio.Task[Any]:
+def _started(work: Awaitable[Any], last: Callable[[], object] | None = None) -> asyncio.Task[Any]:
     task: asyncio.Task[Any] = asyncio.ensure_future(work)
-    _unfinished.add(task)
+    _unfinished[task] = last
     task.add_done_callback(_end)
     return task
 
 
 def _end(task: asyncio.Task[Any]) -> None:
-    _unfinished.discard(task)
+    last = _unfinished.pop(task, None)
     if not task.cancelled():
         task.exception()  # seen: who gave the work up does not look at it any more
+    if last is not None:
+        last()
 
 
 async def called(hook: Callable[..., Any], *args: Any) -> Any:

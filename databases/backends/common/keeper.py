@@ -87,6 +87,7 @@ class Keeper:
 
     async def finish(self, timeout: float | None = None) -> None:
         """Wait, for *timeout* seconds at most, until nothing is being closed or cleaned."""
+        self._leave_ended_loops()
         await self._work.finish(self.cleanup_timeout if timeout is None else timeout)
 
     def expire_idle(self) -> None:
@@ -240,11 +241,12 @@ class Keeper:
             self._driver.terminate(slot.raw)
             self._balance()
             return None
+        # Terminated not in the task: cancelled or left before its first step, by
+        # a loop that ends, it would do nothing at all.
         closing = self._work.start(
-            close(self._driver, slot.raw, cancel=cancel, patience=self.cleanup_timeout)
+            close(self._driver, slot.raw, cancel=cancel, patience=self.cleanup_timeout),
+            partial(self._driver.terminate, slot.raw),
         )
-        # Not in the task: cancelled before its first step, it would do nothing at all.
-        closing.add_done_callback(lambda _: self._driver.terminate(slot.raw))
         self._balance()
         return closing
 

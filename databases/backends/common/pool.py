@@ -436,7 +436,7 @@ class Pool(Keeper):
                 "connect() in the child process, which leaves the parent's connections alone"
             )
         if self._loop is None:  # not started: connections do not outlive their loan
-            if self._cleaning or self._openings:
+            if self._work.is_busy or self._cleaning or self._openings:
                 self._leave_ended_loops()
             return
         raise InterfaceError(
