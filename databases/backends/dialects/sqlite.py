@@ -21,7 +21,7 @@ from databases.backends.common.kinds import Kind, kind_of, may_update, returns_r
 from databases.backends.common.plans import Plan
 from databases.backends.common.pragmas import read_pragmas
 from databases.backends.dialects.postgresql import read_isolation, refuse_unknown
-from databases.backends.dialects.threads import hop, send
+from databases.backends.dialects.threads import hop
 from databases.backends.dialects.writing import COMMENT, SKIP, is_setting
 from databases.errors import ConfigurationError
 
@@ -389,7 +389,7 @@ class RowStream:
     @classmethod
     async def open(cls, raw: RawConnection, sql: str, args: Sequence[Value]) -> RowStream:
         """Run *sql*, and leave its rows in the cursor."""
-        opening = send(raw, raw._conn.execute, sql, args)
+        opening = hop(raw, raw._conn.execute, sql, args)
         try:
             return cls(raw, await opening)
         except BaseException:
@@ -408,5 +408,5 @@ class RowStream:
     def abandon(self) -> bool:
         """Let the thread close the cursor, which would keep its lock otherwise."""
         if self._raw._running:
-            send(self._raw, self._cursor.close)
+            hop(self._raw, self._cursor.close)
         return True
