@@ -338,7 +338,7 @@ class Connection(Queries):
             inner = self._stack.inside(run)
             run.state = RunState.ENDING
             # The others wait for the turn to begin.
-            left = [*[each for each in reversed(inner) if each.is_open], run] if inner else [run]
+            left = [*(each for each in reversed(inner) if each.is_open), run]
             try:
                 while left:
                     each = left.pop(0)

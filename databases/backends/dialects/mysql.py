@@ -307,10 +307,7 @@ class MySQLDriver(CursorDriver):
         """Run *sql* and read every row; one without a result gives none."""
         if not _is_plain(raw):
             return await super().fetch(raw, sql, args)
-        await raw.query(sql if args is None else sql % written(raw, args))
-        result = raw._result
-        if result.warning_count or result.has_next:
-            await _finish(raw)
+        result = await _ask(raw, sql, args)
         if result.description is None:
             return EMPTY
         return Fetched(names_of(result), result.rows)
@@ -319,10 +316,7 @@ class MySQLDriver(CursorDriver):
         """Run *sql* and read its first row."""
         if not _is_plain(raw):
             return await super().fetch_first(raw, sql, args)
-        await raw.query(sql if args is None else sql % written(raw, args))
-        result = raw._result
-        if result.warning_count or result.has_next:
-            await _finish(raw)
+        result = await _ask(raw, sql, args)
         if not result.rows:
             return EMPTY
         return Fetched(names_of(result), result.rows)
@@ -331,10 +325,7 @@ class MySQLDriver(CursorDriver):
         """Run *sql* for its effect; read its first row where it may have one."""
         if not _is_plain(raw):
             return await super().execute(raw, sql, args, plan)
-        await raw.query(sql if args is None else sql % written(raw, args))
-        result = raw._result
-        if result.warning_count or result.has_next:
-            await _finish(raw)
+        result = await _ask(raw, sql, args)
         row: Row | None = None
         names: tuple[str, ...] = ()
         if plan.returns_rows and result.description is not None:
@@ -343,13 +334,10 @@ class MySQLDriver(CursorDriver):
 
     async def run(self, raw: RawConnection, sql: str) -> None:
         """Run a statement that has neither parameters nor rows."""
-        if not _is_plain(raw):
-            async with raw.cursor() as cursor:
-                await cursor.execute(sql, None)
-            return
-        await raw.query(sql)
-        if raw._result.warning_count or raw._result.has_next:
-            await _finish(raw)
+        if _is_plain(raw):
+            await _ask(raw, sql, None)
+        else:
+            await super().run(raw, sql)
 
     def strengths(self, options: Mapping[str, Any]) -> Mapping[str, int]:
         """Return how much a transaction with *options* has of each."""
@@ -388,10 +376,15 @@ def _is_plain(raw: RawConnection) -> bool:
     return plain
 
 
-async def _finish(raw: RawConnection) -> None:
-    """Do what a cursor does last: tell the server's warnings, read the results that follow."""
-    async with raw.cursor() as cursor:
-        await cursor._do_get_result()
+async def _ask(raw: RawConnection, sql: str, args: Arguments) -> Any:
+    """Return the first result of *sql*, with *args* written into it."""
+    await raw.query(sql if args is None else sql % written(raw, args))
+    result = raw._result
+    if result.warning_count or result.has_next:
+        # A cursor tells the server's warnings, and reads the results that follow.
+        async with raw.cursor() as cursor:
+            await cursor._do_get_result()
+    return result
 
 
 def _read_options(options: Mapping[str, Any]) -> tuple[str | None, bool]:
