@@ -128,8 +128,9 @@ async def test_a_statement_that_fails_then_is_nobodys_to_hear_of(
     assert not caplog.records
 
 
+@pytest.mark.parametrize("at_once", [False, True])
 async def test_a_stream_that_somebody_keeps_who_gave_it_up_as_it_opened(
-    make_database: MakeDatabase, outside: Outside
+    make_database: MakeDatabase, outside: Outside, *, at_once: bool
 ) -> None:
     """Its rows are in what was awaited, and that lives as long as the traceback."""
     outside.insert(notes, *[{"text": "x"} for _ in range(600)])
@@ -148,6 +149,7 @@ async def test_a_stream_that_somebody_keeps_who_gave_it_up_as_it_opened(
                 kept.append(awaited)
                 if awaited is not None:
                     awaited._asyncio_future_blocking = False
+                if awaited is not None and not (at_once and number == point):
                     await asyncio.wait({awaited})
                 if number == point:
                     stepped.throw(asyncio.CancelledError())

@@ -11,6 +11,7 @@ import sqlite3
 import uuid
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from typing import Any, NamedTuple
+from weakref import WeakSet
 
 from sqlalchemy.dialects.sqlite.pysqlite import SQLiteDialect_pysqlite
 from sqlalchemy.engine.interfaces import Dialect
@@ -378,6 +379,12 @@ def _statements(script: str) -> Iterator[str]:
         yield script[start:]
 
 
+def _open_cursor(raw: RawConnection, sql: str, args: Sequence[Value]) -> sqlite3.Cursor:
+    cursor: sqlite3.Cursor = raw._conn.execute(sql, args)
+    vars(raw).setdefault("cursors", WeakSet()).add(cursor)  # closed with the connection
+    return cursor
+
+
 class RowStream:
     """Rows that SQLite finds as they are asked for."""
 
@@ -389,7 +396,7 @@ class RowStream:
     @classmethod
     async def open(cls, raw: RawConnection, sql: str, args: Sequence[Value]) -> RowStream:
         """Run *sql*, and leave its rows in the cursor."""
-        opening = hop(raw, raw._conn.execute, sql, args)
+        opening = hop(raw, _open_cursor, raw, sql, args)
         try:
             return cls(raw, await opening)
         except BaseException:

@@ -366,9 +366,11 @@ def stop(
     raw._running = False
 
     def close() -> Any:
-        for each in (connection, *opened):
+        # A cursor that somebody keeps would keep the file open, and locked.
+        for each in (*getattr(raw, "cursors", ()), connection, *opened):
             if each is not None:
-                each.close()
+                with contextlib.suppress(sqlite3.Error):  # the thread has to end all the same
+                    each.close()
         return _STOP
 
     if hasattr(raw, "home"):
