@@ -37,7 +37,7 @@ from databases.backends.common.slots import Slot
 from databases.backends.common.transaction import CommonTransaction
 from databases.backends.dialects import loans, threads
 from databases.backends.dialects import sqlite as dialect
-from databases.backends.dialects.threads import hop, late_hop, watched_hop
+from databases.backends.dialects.threads import hop, late_hop, send, watched_hop
 from databases.backends.dialects.writing import (
     WritingTurn,
     begin_turn,
@@ -146,7 +146,7 @@ class SQLiteDriver(CursorDriver):
         Raises ``TimeoutError`` where it waits for the lock of another process.
         """
         loans.put_state_back(raw)  # a connection that was forgotten comes back this way
-        done = hop(raw, bool)
+        done = send(raw, bool)
         for _ in range(INSISTENCES):
             if (await asyncio.wait({done}, timeout=INSIST_AFTER))[0]:
                 break

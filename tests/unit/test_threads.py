@@ -9,6 +9,7 @@ import os
 import pathlib
 import signal
 import sqlite3
+import sys
 import threading
 import weakref
 from collections import Counter
@@ -18,7 +19,11 @@ import pytest
 import sqlalchemy as sa
 
 from databases import Database
-from databases.backends.dialects.threads import Inbox, hop
+from databases.backends.dialects.threads import Inbox, hop, send
+
+SLOW = """\
+WITH RECURSIVE counter(n) AS (SELECT 1 UNION ALL SELECT n + 1 FROM counter WHERE n < 100000)
+SELECT count(*) FROM counter"""
 
 eventfd = pytest.mark.skipif(not hasattr(os, "eventfd"), reason="the system has no eventfd")
 
@@ -149,6 +154,119 @@ async def test_a_first_statement_that_is_given_up_leaves_the_transaction_open(
         assert await database.fetch_val("SELECT count(*) FROM own") == 0
 
 
+@pytest.mark.asyncio
+async def test_other_tasks_have_their_turn_however_quick_the_thread_is() -> None:
+    async with Database("sqlite://") as database, database.connection() as connection:
+        raw: Any = connection.raw_connection
+        for _ in range(200):
+            turns: list[int] = []
+            asyncio.get_running_loop().call_soon(turns.append, 1)
+            await hop(raw, bool)
+            assert turns
+
+            asyncio.get_running_loop().call_soon(turns.append, 2)
+            await database.fetch_one("SELECT 1")
+            assert turns == [1, 2]
+
+
+@pytest.mark.asyncio
+async def test_an_error_goes_with_the_last_who_knows_of_it() -> None:
+    async with Database("sqlite://") as database:
+        gc.collect()
+        gc.disable()
+        try:
+            with pytest.raises(sqlite3.OperationalError) as raised:
+                await database.fetch_one("SELECT nothing")
+            error = weakref.ref(raised.value)
+            del raised
+            for _ in range(100):
+                await asyncio.sleep(0)  # the loop's own hold on it
+                if error() is None:
+                    break
+            assert error() is None
+        finally:
+            gc.enable()
+
+
+@pytest.mark.asyncio
+async def test_the_thread_outlives_what_no_future_can_raise() -> None:
+    async with Database("sqlite://") as database, database.connection() as connection:
+        raw: Any = connection.raw_connection
+        with pytest.raises(RuntimeError, match="StopIteration"):
+            await hop(raw, next, iter(()))
+        assert await connection.fetch_val("SELECT 42") == 42
+
+
+@pytest.mark.asyncio
+async def test_a_connection_that_a_program_closes_leaves_nothing() -> None:
+    async with Database("sqlite://") as database:
+        await database.fetch_val("SELECT 1")
+        gc.collect()
+        before = _eventfds()
+        async with database.connection(new=True) as connection:
+            raw: Any = connection.raw_connection
+            await raw.close()
+        for _ in range(100):
+            if _eventfds() <= before:
+                break
+            await asyncio.sleep(0.01)
+        assert _eventfds() <= before
+        assert await database.fetch_val("SELECT 42") == 42
+
+
+@eventfd
+@pytest.mark.asyncio
+async def test_a_loop_in_debug_mode_is_told_in_its_own_way() -> None:
+    async with Database("sqlite://") as database:
+        loop = asyncio.get_running_loop()
+        for debug in (True, False, True):
+            loop.set_debug(debug)
+            assert await asyncio.wait_for(database.fetch_val("SELECT 42"), 5) == 42
+            with pytest.raises(sqlite3.OperationalError):
+                await asyncio.wait_for(database.fetch_val("SELECT nothing"), 5)
+        loop.set_debug(False)
+
+
+def test_loops_in_two_threads_hear_of_all_that_is_theirs() -> None:
+    """However often Python changes between threads, and whoever else waits for a result."""
+    answers = Counter[str]()
+
+    async def ask(database: Database, number: int) -> None:
+        async with database.connection() as connection:
+            raw: Any = connection.raw_connection
+            future = send(raw, int, number)
+            future.add_done_callback(lambda _: None)
+            assert await future == number
+            assert await connection.fetch_val("SELECT :number", {"number": number}) == number
+        answers["whole"] += 1
+
+    async def work() -> None:
+        async with Database("sqlite://") as database:
+            for first in range(0, 400, 20):
+                tasks = [asyncio.ensure_future(ask(database, first + one)) for one in range(20)]
+                for late, task in enumerate(tasks[::3]):
+                    asyncio.get_running_loop().call_later(late * 0.0002, task.cancel)
+                _, pending = await asyncio.wait(tasks, timeout=10)
+                assert not pending
+                for task in tasks:
+                    assert task.cancelled() or task.exception() is None
+            answers["ends"] += 1
+
+    before = sys.getswitchinterval()
+    sys.setswitchinterval(1e-5)
+    try:
+        loops = [threading.Thread(target=lambda: asyncio.run(work())) for _ in range(2)]
+        for loop in loops:
+            loop.start()
+        for loop in loops:
+            loop.join()
+    finally:
+        sys.setswitchinterval(before)
+
+    assert answers["ends"] == 2
+    assert answers["whole"] > 400
+
+
 def _eventfds() -> int:
     return sum("[eventfd]" in target for target in _open_files())
 
@@ -173,6 +291,26 @@ async def test_an_error_that_is_kept_keeps_no_file_open(tmp_path: pathlib.Path, 
     assert not [link for link in _open_files() if link == str(path)]
 
 
+def test_what_a_loop_had_no_time_to_close_is_closed_by_the_next(tmp_path: pathlib.Path) -> None:
+    """Without connect() a connection is closed after its query, by a task that comes later."""
+    path = tmp_path / "left.db"
+    database = Database(f"sqlite:///{path}")
+    for _ in range(3):
+        with contextlib.closing(asyncio.SelectorEventLoop()) as loop:
+            assert loop.run_until_complete(database.fetch_val("SELECT 42")) == 42
+    gc.collect()
+
+    async def wait() -> None:
+        assert await database.fetch_val("SELECT 43") == 43
+        for _ in range(200):
+            if str(path) not in _open_files():
+                break
+            await asyncio.sleep(0.01)
+
+    asyncio.run(wait())
+    assert str(path) not in _open_files()
+
+
 @eventfd
 def test_an_interrupted_loop_hears_of_what_comes_all_the_same(
     monkeypatch: pytest.MonkeyPatch,
@@ -191,7 +329,12 @@ def test_an_interrupted_loop_hears_of_what_comes_all_the_same(
     with contextlib.closing(asyncio.SelectorEventLoop()) as loop:
         database = Database("sqlite://")
         loop.run_until_complete(database.connect())
-        work = loop.create_task(database.fetch_val("SELECT 42"))
+
+        async def ask_twice() -> Any:
+            await database.fetch_val(SLOW)  # so that the loop waits, and has to be told
+            return await database.fetch_val("SELECT 42")
+
+        work = loop.create_task(ask_twice())
         interrupts.append(KeyboardInterrupt())
         with pytest.raises(KeyboardInterrupt):
             loop.run_until_complete(work)

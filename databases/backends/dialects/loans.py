@@ -8,7 +8,7 @@ from typing import Any
 
 from databases.backends.common.driver import RawConnection
 from databases.backends.dialects.sqlite import forget_last_id, roll_back
-from databases.backends.dialects.threads import Job, hop
+from databases.backends.dialects.threads import leave, send
 
 __all__ = ["changes_of", "forget_rows", "lend", "put_state_back"]
 
@@ -39,7 +39,7 @@ def forget_rows(raw: RawConnection) -> None:
     Where an upsert updates a row, SQLite tells the id that was inserted last.
     """
     if changes_of(raw) != getattr(raw, "forgotten", 0):
-        raw._tx.put_nowait(Job(_forget, (raw, raw._connection)))
+        leave(raw, _forget, raw, raw._connection)
 
 
 def _forget(raw: RawConnection, connection: sqlite3.Connection) -> None:
@@ -61,7 +61,7 @@ def put_state_back(raw: RawConnection) -> None:
             connection.text_factory,
             connection.isolation_level,
         ):
-            hop(raw, _put_back, connection, *state)
+            send(raw, _put_back, connection, *state)
 
 
 def _put_back(connection: sqlite3.Connection, row_factory: Any, text_factory: Any) -> None:

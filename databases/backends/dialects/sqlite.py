@@ -22,7 +22,7 @@ from databases.backends.common.kinds import Kind, kind_of, may_update, returns_r
 from databases.backends.common.plans import Plan
 from databases.backends.common.pragmas import read_pragmas
 from databases.backends.dialects.postgresql import read_isolation, refuse_unknown
-from databases.backends.dialects.threads import hop
+from databases.backends.dialects.threads import hop, send
 from databases.backends.dialects.writing import COMMENT, SKIP, is_setting
 from databases.errors import ConfigurationError
 
@@ -396,7 +396,7 @@ class RowStream:
     @classmethod
     async def open(cls, raw: RawConnection, sql: str, args: Sequence[Value]) -> RowStream:
         """Run *sql*, and leave its rows in the cursor."""
-        opening = hop(raw, _open_cursor, raw, sql, args)
+        opening = send(raw, _open_cursor, raw, sql, args)
         try:
             return cls(raw, await opening)
         except BaseException:
@@ -415,5 +415,5 @@ class RowStream:
     def abandon(self) -> bool:
         """Let the thread close the cursor, which would keep its lock otherwise."""
         if self._raw._running:
-            hop(self._raw, self._cursor.close)
+            send(self._raw, self._cursor.close)
         return True

@@ -12,28 +12,30 @@ from __future__ import annotations
 
 import asyncio
 import contextlib
-import functools
 import os
 import sqlite3
 import traceback
+import types
 import weakref
 from collections import deque
-from collections.abc import Awaitable, Callable, Sequence
+from collections.abc import Awaitable, Callable, Generator, Sequence
+from functools import partial
 from queue import SimpleQueue
-from typing import Any
+from typing import Any, TypeAlias
 
 from databases.backends.common.driver import RawConnection
 from databases.importer import import_driver
 
 __all__ = [
-    "Job",
     "begin_now",
     "begin_with_next",
     "hop",
     "is_about_to_begin",
     "late_hop",
+    "leave",
     "may_hold_cursors",
     "release_cursors",
+    "send",
     "start",
     "stop",
     "watched_hop",
@@ -42,6 +44,11 @@ __all__ = [
 _core: Any = import_driver("aiosqlite").core
 _STOP: Any = _core._STOP_RUNNING_SENTINEL
 _HAS_EVENTFD = hasattr(os, "eventfd")
+
+Job: TypeAlias = (
+    "tuple[Callable[..., Any], Sequence[Any], asyncio.Future[Any] | None, Mailbox | None]"
+)
+"""What to call and with what, who waits for it, and what wakes that one's loop."""
 
 
 class Inbox:
@@ -67,9 +74,11 @@ class Inbox:
 
     def put_nowait(self, item: Any) -> None:
         """Give the thread *item*; from any thread."""
-        if self.begin is not None:
-            begin, self.begin = self.begin, None
-            item = item if item is _STOP else _job(self, item).after(begin)
+        begin = self.begin
+        if begin is not None:
+            self.begin = None
+            self._items.append((begin.run, (), None, None))
+            item = begin.before(_own_job(self, item) if len(item) == 2 else item)
         self._items.append(item)
         if self._waits:
             self._waits = False
@@ -89,44 +98,47 @@ class Inbox:
 class PlainInbox(SimpleQueue[Any]):
     """An inbox where there is no ``eventfd``."""
 
+    begin = None
     was_asked = False
 
 
 class Mailbox:
-    """What threads have for an event loop, and the descriptor that wakes it."""
+    """What wakes an event loop when a thread has a result for it."""
 
-    def __init__(self, loop: asyncio.AbstractEventLoop, fd: int) -> None:
+    def __init__(self, loop: Any, fd: int) -> None:
         self._fd = fd
-        self._items: deque[tuple[Callable[..., Any], asyncio.Future[Any], Any]] = deque()
+        self._ready: deque[asyncio.Handle] = loop._ready
         self._is_told = False
-        loop.add_reader(self._fd, self._empty)
+        loop.add_reader(self._fd, self._hear)
 
     def __del__(self) -> None:
         # Not before: a thread may still write to it when the loop is gone.
         os.close(self._fd)
 
-    def put(self, call: Callable[..., Any], future: asyncio.Future[Any], value: Any) -> None:
-        """Let the loop call *call* with *future* and *value*; from any thread."""
-        self._items.append((call, future, value))
-        if not self._is_told:
+    def put(self, end: Callable[[Any], None], value: Any) -> None:
+        """End a future of the loop by its method *end*; from a thread.
+
+        If the task waits for it already, that makes the task ready, as
+        ``call_soon_threadsafe`` would. If not, the loop is awake, and will see.
+        """
+        try:  # noqa: SIM105  # cheaper than contextlib.suppress, and done for every statement
+            end(value)
+        except (asyncio.InvalidStateError, RuntimeError):
+            pass  # it was given up, or the loop is closed
+        if self._ready and not self._is_told:
             self._is_told = True
             os.eventfd_write(self._fd, 1)
 
-    def _empty(self) -> None:
+    def _hear(self) -> None:
         try:
-            # Cheaper than contextlib.suppress, and done for every statement.
-            try:  # noqa: SIM105
+            try:  # noqa: SIM105  # as above
                 os.eventfd_read(self._fd)
             except BlockingIOError:
                 pass
-            # Before the first item is taken: what comes after the last one is told again.
+            # What is ready by now is done next; what comes after this is told again.
             self._is_told = False
-            items = self._items
-            while items:
-                call, future, value = items.popleft()
-                call(future, value)
         except BaseException:
-            # Ctrl-C may come anywhere: what is left, and what comes, is to be told again.
+            # Ctrl-C may come anywhere: all is to be told again.
             os.eventfd_write(self._fd, 1)
             raise
 
@@ -139,8 +151,8 @@ _mailboxes: weakref.WeakKeyDictionary[asyncio.AbstractEventLoop, Mailbox] = (
 def _mailbox_of(loop: asyncio.AbstractEventLoop) -> Mailbox | None:
     """Return the mailbox of *loop*; None for one that is woken otherwise."""
     mailbox = _mailboxes.get(loop)
-    if mailbox is None and _HAS_EVENTFD and isinstance(loop, asyncio.SelectorEventLoop):
-        # What nobody took out of the mailbox of a closed loop keeps both for ever.
+    if mailbox is None and _HAS_EVENTFD and _is_known(loop):
+        # The mailbox of a closed loop keeps both for ever.
         for ended in [one for one in list(_mailboxes) if one.is_closed()]:
             _mailboxes.pop(ended, None)
         fd = os.eventfd(0, os.EFD_NONBLOCK | os.EFD_CLOEXEC)
@@ -148,108 +160,97 @@ def _mailbox_of(loop: asyncio.AbstractEventLoop) -> Mailbox | None:
     return mailbox
 
 
-class Job:
-    """Something for the thread to do, and who waits for it, perhaps gone with its loop."""
-
-    __slots__ = ("_args", "_function", "_future", "_is_due", "_mailbox", "begin")
-
-    def __init__(
-        self,
-        function: Callable[..., Any],
-        args: Sequence[Any] = (),
-        future: asyncio.Future[Any] | None = None,
-        mailbox: Mailbox | None = None,
-        *,
-        is_due: bool = False,
-    ) -> None:
-        self.begin: Begin | None = None
-        self._is_due = is_due
-        """Whether it is to be done even if nobody waits for it any more."""
-        self._function = function
-        self._args = args
-        self._future = future
-        self._mailbox = mailbox
-
-    def after(self, begin: Begin) -> Job:
-        """Do *begin* first, unless all ends."""
-        self.begin = None if self._is_due else begin
-        return self
-
-    def run(self) -> Any:
-        """Do it and tell the result, which is returned too; on the thread."""
-        future, begin = self._future, self.begin
-        if begin is not None:
-            begin()  # whoever waits or not: what comes later is inside
-        if future is not None and not self._is_due and future.cancelled():
-            return None
-        try:
-            if begin is not None and begin.error is not None:
-                raise begin.error
-            value = self._function(*self._args)
-        except BaseException as error:  # noqa: BLE001  # whoever waits gets it
-            # Its cursors are in there, and keep a closed connection's file open.
-            traceback.clear_frames(error.__traceback__)
-            self._tell(_fail, error)
-            return None
-        self._tell(_core.set_result, value)
-        return value
-
-    def _tell(self, put: Callable[..., Any], value: Any) -> None:
-        future = self._future
-        if future is None:
-            return
-        if self._mailbox is not None:
-            self._mailbox.put(put, future, value)
-            return
-        # Cheaper than contextlib.suppress, and done for every statement.
-        try:  # noqa: SIM105
-            future.get_loop().call_soon_threadsafe(put, future, value)
-        except RuntimeError:
-            pass  # the loop is closed
-
-
-def _fail(future: asyncio.Future[Any], error: BaseException) -> None:
-    if not future.done():
-        future.set_exception(error)
-        # Seen, or asyncio would complain where the caller was closed meanwhile.
-        future.exception()
+def _is_known(loop: asyncio.AbstractEventLoop) -> bool:
+    """Tell whether *loop* keeps what is ready as asyncio's own does."""
+    return (
+        isinstance(loop, asyncio.SelectorEventLoop)
+        and type(loop).call_soon is asyncio.BaseEventLoop.call_soon
+        and isinstance(getattr(loop, "_ready", None), deque)
+    )
 
 
 class Begin:
     """A BEGIN that nobody waits for, and its failure for whatever comes with it."""
 
-    __slots__ = ("_begin", "error")
+    __slots__ = ("_begin", "_error")
 
     def __init__(self, begin: Callable[[], None]) -> None:
         self._begin = begin
-        self.error: BaseException | None = None
+        self._error: BaseException | None = None
 
-    def __call__(self) -> None:
-        """Begin; on the thread."""
+    def run(self) -> None:
+        """Begin, whether anybody waits or not: what comes later is inside; on the thread."""
         try:
             self._begin()
-        except BaseException as error:  # noqa: BLE001  # raised by `Job.run`
-            self.error = error
+        except BaseException as error:  # noqa: BLE001  # raised by what comes next
+            self._error = error
+
+    def before(self, job: Job) -> Job:
+        """Return *job* as one that fails if the BEGIN has failed."""
+        function, args, future, mailbox = job
+        return self._go_on, (function, args), future, mailbox
+
+    def _go_on(self, function: Callable[..., Any], args: Sequence[Any]) -> Any:
+        if self._error is not None:
+            raise self._error
+        return function(*args)
 
 
-def _job(inbox: Inbox | PlainInbox, item: Any) -> Job:
-    """Return *item* as a job; what a program does itself comes as aiosqlite puts it."""
-    if item.__class__ is Job:
-        return item
+def _own_job(inbox: Inbox | PlainInbox, item: Any) -> Job:
+    """Return as a job what a program does itself, which comes as aiosqlite puts it."""
     inbox.was_asked = True
-    return Job(item[1], (), item[0])
+    future, function = item
+    return function, (), future, None
 
 
 def _work(inbox: Inbox | PlainInbox) -> None:
     """Do what comes in, until told to stop; all that the thread does."""
-    while (item := inbox.get()) is not _STOP:
-        job = _job(inbox, item)
-        if job.run() is _STOP:
-            break
-        # Or else its rows would stay until there is something else to do.
-        del item, job
+    # Nothing in here, or else rows would stay until there is something else to do.
+    while _do(inbox, inbox.get()) is not _STOP:
+        pass
     if isinstance(inbox, Inbox):
-        inbox.close()
+        inbox.close()  # where a program has closed the connection itself
+
+
+def _do(inbox: Inbox | PlainInbox, item: Any) -> Any:
+    """Do *item*, unless whoever waits for it has given up; return and tell the result."""
+    if item is _STOP:
+        return _STOP
+    function, args, future, mailbox = _own_job(inbox, item) if len(item) == 2 else item
+    if future is not None and future.cancelled():
+        return None
+    try:
+        value = function(*args)
+    except BaseException as error:  # noqa: BLE001  # whoever waits gets it
+        # Its cursors are in there, and keep a closed connection's file open.
+        traceback.clear_frames(error.__traceback__)
+        if future is not None and mailbox is not None:
+            mailbox.put(partial(_fail, future), error)
+        elif future is not None:
+            _tell(future, _fail, error)
+        return None
+    else:
+        if future is not None and mailbox is not None:
+            mailbox.put(future.set_result, value)
+        elif future is not None:
+            _tell(future, _core.set_result, value)
+        return value
+    finally:
+        del item, future  # or else an error, which knows of this frame, would keep itself alive
+
+
+def _tell(future: asyncio.Future[Any], end: Callable[..., None], value: Any) -> None:
+    with contextlib.suppress(RuntimeError):  # the loop is closed
+        future.get_loop().call_soon_threadsafe(end, future, value)
+
+
+def _fail(future: asyncio.Future[Any], error: BaseException) -> None:
+    if not future.done():
+        # A future cannot raise what ends iterations.
+        is_end = isinstance(error, StopIteration)
+        future.set_exception(RuntimeError("StopIteration was raised") if is_end else error)
+        # Seen, or asyncio would complain where the caller was closed meanwhile.
+        future.exception()
 
 
 def start(raw: RawConnection) -> None:
@@ -260,7 +261,7 @@ def start(raw: RawConnection) -> None:
     raw.home = loop, _mailbox_of(loop)
     thread: Any = getattr(raw, "_thread", raw)  # aiosqlite before 0.22 is a thread itself
     thread.daemon = True  # a program that forgets to disconnect ends all the same
-    thread.run = functools.partial(_work, inbox)
+    thread.run = partial(_work, inbox)
     thread.start()
 
 
@@ -280,23 +281,44 @@ async def release_cursors(raw: RawConnection) -> None:
     await asyncio.sleep(0)
 
 
-def hop(raw: RawConnection, function: Callable[..., Any], *args: Any) -> asyncio.Future[Any]:
+def hop(raw: RawConnection, function: Callable[..., Any], *args: Any) -> Awaitable[Any]:
     """Run *function* on the connection's thread; await what is returned.
 
     It is not begun when the caller has given up before.
     """
     future: asyncio.Future[Any] = asyncio.get_running_loop().create_future()
     _send(raw, future, function, args)
-    return future
+    return _answer(future)
 
 
-def watched_hop(
-    raw: RawConnection, function: Callable[..., Any], *args: Any
-) -> asyncio.Future[Any]:
+def watched_hop(raw: RawConnection, function: Callable[..., Any], *args: Any) -> Awaitable[Any]:
     """Run *function* as `hop` does; its first argument tells whether the caller has given up."""
     future: asyncio.Future[Any] = asyncio.get_running_loop().create_future()
     _send(raw, future, function, (future.cancelled, *args))
+    return _answer(future)
+
+
+@types.coroutine
+def _answer(future: asyncio.Future[Any]) -> Generator[Any, None, Any]:
+    """Wait for *future*, and let other tasks have their turn however quick the thread was."""
+    try:
+        if future.done():
+            yield
+        return (yield from future)
+    finally:
+        del future  # what it raises would keep itself alive
+
+
+def send(raw: RawConnection, function: Callable[..., Any], *args: Any) -> asyncio.Future[Any]:
+    """Have *function* run on the connection's thread; the future is what it returns."""
+    future: asyncio.Future[Any] = asyncio.get_running_loop().create_future()
+    _send(raw, future, function, args)
     return future
+
+
+def leave(raw: RawConnection, function: Callable[..., Any], *args: Any) -> None:
+    """Have *function* run on the connection's thread; nobody waits for it."""
+    raw._tx.put_nowait((function, args, None, None))
 
 
 def late_hop(raw: RawConnection, function: Callable[..., Any], *args: Any) -> Awaitable[Any]:
@@ -322,10 +344,12 @@ def _send(
     home = getattr(raw, "home", None)
     if home is None:
         # From a pool that a program made itself: the thread is aiosqlite's.
-        raw._tx.put_nowait((future, functools.partial(function, *args)))
+        raw._tx.put_nowait((future, partial(function, *args)))
         return
-    mailbox = home[1] if home[0] is future.get_loop() else None
-    raw._tx.put_nowait(Job(function, args, future, mailbox))
+    loop = future.get_loop()
+    # A loop in debug mode accepts nothing from other threads.
+    mailbox = home[1] if home[0] is loop and not loop.get_debug() else None
+    raw._tx.put_nowait((function, args, future, mailbox))
 
 
 def begin_with_next(raw: RawConnection, begin: Callable[[], None]) -> bool:
@@ -340,7 +364,7 @@ def begin_with_next(raw: RawConnection, begin: Callable[[], None]) -> bool:
 def begin_now(raw: RawConnection) -> None:
     """Have the thread do a BEGIN that waits for what comes next."""
     if is_about_to_begin(raw):
-        raw._tx.put_nowait(Job(bool))
+        leave(raw, bool)
 
 
 def is_about_to_begin(raw: RawConnection) -> bool:
@@ -364,6 +388,7 @@ def stop(
             closed.set_result(None)
         return
     raw._running = False
+    is_ours, inbox = hasattr(raw, "home"), raw._tx
 
     def close() -> Any:
         # A cursor that somebody keeps would keep the file open, and locked.
@@ -371,11 +396,16 @@ def stop(
             if each is not None:
                 with contextlib.suppress(sqlite3.Error):  # the thread has to end all the same
                     each.close()
+        if isinstance(inbox, Inbox):
+            inbox.close()
+        if is_ours and closed is not None:
+            _tell(closed, _core.set_result, None)  # last: nothing is left then
         return _STOP
 
-    if hasattr(raw, "home"):
-        raw._tx.put_nowait(Job(close, (), closed, is_due=True))
+    if is_ours:
+        inbox.begin = None  # all ends
+        leave(raw, close)  # also if nobody waits for it any more
         return
-    raw._tx.put_nowait((closed or asyncio.get_running_loop().create_future(), close))
+    inbox.put_nowait((closed or asyncio.get_running_loop().create_future(), close))
     if hasattr(raw, "_stop_running"):  # aiosqlite before 0.22
-        raw._tx.put_nowait(_STOP)
+        inbox.put_nowait(_STOP)
