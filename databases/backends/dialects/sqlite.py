@@ -381,7 +381,9 @@ def _statements(script: str) -> Iterator[str]:
 
 def _open_cursor(raw: RawConnection, sql: str, args: Sequence[Value]) -> sqlite3.Cursor:
     cursor: sqlite3.Cursor = raw._conn.execute(sql, args)
-    vars(raw).setdefault("cursors", WeakSet()).add(cursor)  # closed with the connection
+    if not hasattr(raw, "cursors"):
+        raw.cursors = WeakSet()
+    raw.cursors.add(cursor)  # to be closed with the connection, if not before
     return cursor
 
 

@@ -14,6 +14,7 @@ import asyncio
 import contextlib
 import os
 import sqlite3
+import sys
 import traceback
 import types
 import weakref
@@ -44,6 +45,7 @@ __all__ = [
 _core: Any = import_driver("aiosqlite").core
 _STOP: Any = _core._STOP_RUNNING_SENTINEL
 _HAS_EVENTFD = hasattr(os, "eventfd")
+_HAS_LOCK: bool = getattr(sys, "_is_gil_enabled", lambda: True)()
 
 Job: TypeAlias = (
     "tuple[Callable[..., Any], Sequence[Any], asyncio.Future[Any] | None, Mailbox | None]"
@@ -161,9 +163,10 @@ def _mailbox_of(loop: asyncio.AbstractEventLoop) -> Mailbox | None:
 
 
 def _is_known(loop: asyncio.AbstractEventLoop) -> bool:
-    """Tell whether *loop* keeps what is ready as asyncio's own does."""
+    """Tell whether *loop* keeps what is ready as asyncio's own does, under Python's lock."""
     return (
-        isinstance(loop, asyncio.SelectorEventLoop)
+        _HAS_LOCK
+        and isinstance(loop, asyncio.SelectorEventLoop)
         and type(loop).call_soon is asyncio.BaseEventLoop.call_soon
         and isinstance(getattr(loop, "_ready", None), deque)
     )
