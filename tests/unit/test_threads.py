@@ -224,6 +224,10 @@ async def test_a_loop_in_debug_mode_is_told_in_its_own_way() -> None:
             assert await asyncio.wait_for(database.fetch_val("SELECT 42"), 5) == 42
             with pytest.raises(sqlite3.OperationalError):
                 await asyncio.wait_for(database.fetch_val("SELECT nothing"), 5)
+            slow = asyncio.ensure_future(database.fetch_val(SLOW))
+            await asyncio.sleep(0)
+            loop.set_debug(not debug)
+            assert await asyncio.wait_for(slow, 5) == 100_000
         loop.set_debug(False)
 
 

@@ -117,14 +117,14 @@ class Mailbox:
         # Not before: a thread may still write to it when the loop is gone.
         os.close(self._fd)
 
-    def put(self, end: Callable[[Any], None], value: Any) -> None:
-        """End a future of the loop by its method *end*; from a thread.
+    def put(self, end: Callable[..., None], future: asyncio.Future[Any], value: Any) -> None:
+        """End *future* of the loop by *end*, with *value*; from a thread.
 
         If the task waits for it already, that makes the task ready, as
         ``call_soon_threadsafe`` would. If not, the loop is awake, and will see.
         """
         try:  # noqa: SIM105  # cheaper than contextlib.suppress, and done for every statement
-            end(value)
+            end(future, value)
         except (asyncio.InvalidStateError, RuntimeError):
             pass  # it was given up, or the loop is closed
         if self._ready and not self._is_told:
@@ -227,24 +227,28 @@ def _do(inbox: Inbox | PlainInbox, item: Any) -> Any:
     except BaseException as error:  # noqa: BLE001  # whoever waits gets it
         # Its cursors are in there, and keep a closed connection's file open.
         traceback.clear_frames(error.__traceback__)
-        if future is not None and mailbox is not None:
-            mailbox.put(partial(_fail, future), error)
-        elif future is not None:
-            _tell(future, _fail, error)
+        if future is not None:
+            _tell(future, mailbox, _fail, error)
         return None
     else:
-        if future is not None and mailbox is not None:
-            mailbox.put(future.set_result, value)
-        elif future is not None:
-            _tell(future, _core.set_result, value)
+        if future is not None:
+            _tell(future, mailbox, _core.set_result, value)
         return value
     finally:
         del item, future  # or else an error, which knows of this frame, would keep itself alive
 
 
-def _tell(future: asyncio.Future[Any], end: Callable[..., None], value: Any) -> None:
+def _tell(
+    future: asyncio.Future[Any], mailbox: Mailbox | None, end: Callable[..., None], value: Any
+) -> None:
+    """Have *end* called with *future* and *value*, in the way that its loop can stand."""
+    loop = future.get_loop()
+    # A loop in debug mode accepts nothing from other threads.
+    if mailbox is not None and not loop.get_debug():
+        mailbox.put(end, future, value)
+        return
     with contextlib.suppress(RuntimeError):  # the loop is closed
-        future.get_loop().call_soon_threadsafe(end, future, value)
+        loop.call_soon_threadsafe(end, future, value)
 
 
 def _fail(future: asyncio.Future[Any], error: BaseException) -> None:
@@ -349,9 +353,7 @@ def _send(
         # From a pool that a program made itself: the thread is aiosqlite's.
         raw._tx.put_nowait((future, partial(function, *args)))
         return
-    loop = future.get_loop()
-    # A loop in debug mode accepts nothing from other threads.
-    mailbox = home[1] if home[0] is loop and not loop.get_debug() else None
+    mailbox = home[1] if home[0] is future.get_loop() else None
     raw._tx.put_nowait((function, args, future, mailbox))
 
 
@@ -402,7 +404,7 @@ def stop(
         if isinstance(inbox, Inbox):
             inbox.close()
         if is_ours and closed is not None:
-            _tell(closed, _core.set_result, None)  # last: nothing is left then
+            _tell(closed, None, _core.set_result, None)  # last: nothing is left then
         return _STOP
 
     if is_ours:
