@@ -231,6 +231,29 @@ async def test_a_loop_in_debug_mode_is_told_in_its_own_way() -> None:
         loop.set_debug(False)
 
 
+@eventfd
+@pytest.mark.asyncio
+async def test_futures_that_are_written_in_python_are_ended_by_their_loop(
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    """As nest_asyncio makes them: between two steps of theirs, a result would be lost."""
+    ended_by: list[int] = []
+
+    class Slow(asyncio.futures._PyFuture):  # type: ignore[name-defined,misc]  # not told of
+        def set_result(self, result: Any) -> None:
+            ended_by.append(threading.get_ident())
+            super().set_result(result)
+
+    async with Database("sqlite://") as database:
+        loop = asyncio.get_running_loop()
+        monkeypatch.setattr(loop, "create_future", lambda: Slow(loop=loop))
+        assert await database.fetch_val("SELECT 42") == 42
+        monkeypatch.undo()
+
+    assert ended_by
+    assert set(ended_by) == {threading.get_ident()}
+
+
 def test_loops_in_two_threads_hear_of_all_that_is_theirs() -> None:
     """However often Python changes between threads, and whoever else waits for a result."""
     answers = Counter[str]()

@@ -46,6 +46,8 @@ _core: Any = import_driver("aiosqlite").core
 _STOP: Any = _core._STOP_RUNNING_SENTINEL
 _HAS_EVENTFD = hasattr(os, "eventfd")
 _HAS_LOCK: bool = getattr(sys, "_is_gil_enabled", lambda: True)()
+_ATOMIC: Any = getattr(sys.modules.get("_asyncio"), "Future", None)  # written in C
+"""The futures that another thread may end while their loop begins to wait for them."""
 
 Job: TypeAlias = (
     "tuple[Callable[..., Any], Sequence[Any], asyncio.Future[Any] | None, Mailbox | None]"
@@ -353,7 +355,8 @@ def _send(
         # From a pool that a program made itself: the thread is aiosqlite's.
         raw._tx.put_nowait((future, partial(function, *args)))
         return
-    mailbox = home[1] if home[0] is future.get_loop() else None
+    is_home = home[0] is future.get_loop() and future.__class__ is _ATOMIC
+    mailbox = home[1] if is_home else None
     raw._tx.put_nowait((function, args, future, mailbox))
 
 
