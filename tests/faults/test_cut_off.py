@@ -170,7 +170,7 @@ async def test_a_task_that_ends_what_is_around_its_own(
 async def test_writes_while_force_rollback_disconnects(
     make_database: MakeDatabase, outside: Outside, driver: DriverCase, *, is_busy: bool
 ) -> None:
-    for steps in range(0, 12, 4 if is_busy else 1):
+    for steps in range(12):
         database = make_database(force_rollback=True)
         await database.connect()
         busy = asyncio.ensure_future(_slowly(database, driver) if is_busy else asyncio.sleep(0))
@@ -178,8 +178,8 @@ async def test_writes_while_force_rollback_disconnects(
         leaving = asyncio.create_task(database.disconnect())
         for _ in range(steps):
             await asyncio.sleep(0)
-        # Once it has disconnected, SQLite writes as without connect().
-        if not leaving.done():
+        # Once it has disconnected, SQLite writes as without connect(), and the others refuse.
+        if driver.dialect != "sqlite" or not leaving.done():
             with contextlib.suppress(NotConnectedError):
                 await write(database, "lost")
         await leaving

@@ -82,7 +82,7 @@ class Inbox:
         if begin is not None:
             self.begin = None
             self._items.append((begin.run, (), None, None))
-            item = begin.before(_own_job(self, item) if len(item) == 2 else item)
+            item = begin.before(_job(self, item))
         self._items.append(item)
         if self._waits:
             self._waits = False
@@ -201,8 +201,11 @@ class Begin:
         return function(*args)
 
 
-def _own_job(inbox: Inbox | PlainInbox, item: Any) -> Job:
-    """Return as a job what a program does itself, which comes as aiosqlite puts it."""
+def _job(inbox: Inbox | PlainInbox, item: Any) -> Job:
+    """Return *item* as a job; what a program does itself comes as aiosqlite puts it."""
+    if len(item) != 2:
+        job: Job = item
+        return job
     inbox.was_asked = True
     future, function = item
     return function, (), future, None
@@ -221,7 +224,7 @@ def _do(inbox: Inbox | PlainInbox, item: Any) -> Any:
     """Do *item*, unless whoever waits for it has given up; return and tell the result."""
     if item is _STOP:
         return _STOP
-    function, args, future, mailbox = _own_job(inbox, item) if len(item) == 2 else item
+    function, args, future, mailbox = _job(inbox, item)
     if future is not None and future.cancelled():
         return None
     try:
@@ -246,7 +249,7 @@ def _tell(
     """Have *end* called with *future* and *value*, in the way that its loop can stand."""
     loop = future.get_loop()
     # A loop in debug mode accepts nothing from other threads.
-    if mailbox is not None and not loop.get_debug():
+    if mailbox is not None and future.__class__ is _ATOMIC and not loop.get_debug():
         mailbox.put(end, future, value)
         return
     with contextlib.suppress(RuntimeError):  # the loop is closed
@@ -295,9 +298,7 @@ def hop(raw: RawConnection, function: Callable[..., Any], *args: Any) -> Awaitab
 
     It is not begun when the caller has given up before.
     """
-    future: asyncio.Future[Any] = asyncio.get_running_loop().create_future()
-    _send(raw, future, function, args)
-    return _answer(future)
+    return _answer(send(raw, function, *args))
 
 
 def watched_hop(raw: RawConnection, function: Callable[..., Any], *args: Any) -> Awaitable[Any]:
@@ -355,8 +356,7 @@ def _send(
         # From a pool that a program made itself: the thread is aiosqlite's.
         raw._tx.put_nowait((future, partial(function, *args)))
         return
-    is_home = home[0] is future.get_loop() and future.__class__ is _ATOMIC
-    mailbox = home[1] if is_home else None
+    mailbox = home[1] if home[0] is future.get_loop() else None
     raw._tx.put_nowait((function, args, future, mailbox))
 
 
