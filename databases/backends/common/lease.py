@@ -18,7 +18,7 @@ from databases.backends.common.plans import BoundStatement
 from databases.backends.common.pool import Pool
 from databases.backends.common.pool_faces import handed_over
 from databases.backends.common.slots import Slot
-from databases.backends.common.streams import OpenStream
+from databases.backends.common.streams import OpenStream, abandoned_closed
 from databases.errors import ConnectionStateError, NotConnectedError, TransactionStateError
 from databases.interfaces import ConnectionBackend
 
@@ -146,6 +146,7 @@ class Lease(ConnectionBackend):
 
     async def yield_place(self) -> None:
         """Give the raw connection back before its time, what streams over it read to the end."""
+        await abandoned_closed()  # what nobody reads any more needs no reading
         stream = self._stream
         if stream is None or self._depth or not self._has_pool_slot:
             return

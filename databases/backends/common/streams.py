@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import asyncio
 from typing import TYPE_CHECKING, Any
 
 from databases.backends.common.driver import RawConnection, Stream
@@ -11,10 +12,16 @@ if TYPE_CHECKING:
     from databases.backends.common.lease import Lease
     from databases.backends.common.plans import BoundStatement
 
-__all__ = ["BATCH_SIZE", "OpenStream"]
+__all__ = ["BATCH_SIZE", "OpenStream", "abandoned_closed"]
 
 BATCH_SIZE = 256
 """Rows that a stream asks of the server at a time."""
+
+
+async def abandoned_closed() -> None:
+    """Wait until the event loop has closed the generators of loops that were left."""
+    for _ in range(2):  # it makes a task of it in the first turn, which runs in the second
+        await asyncio.sleep(0)
 
 
 class OpenStream:
@@ -76,12 +83,14 @@ class OpenStream:
         What comes in between is the loop's to know, after the rows before it;
         it is raised here as well.
         """
+        if not self._is_closed:
+            await abandoned_closed()
         stream = self._stream
         if stream is None:
             return
         rest: list[Any] = []
         try:
-            while rows := await stream.fetch(10 * BATCH_SIZE):
+            while rows := await stream.fetch(BATCH_SIZE if self._is_closed else 10 * BATCH_SIZE):
                 if self._stream is not stream:
                     return  # closed meanwhile, by whoever left its loop
                 if not self._is_closed:
