@@ -5,9 +5,10 @@ from __future__ import annotations
 import asyncio
 import os
 import pathlib
+import select
 import threading
 import time
-from collections.abc import Callable
+from collections.abc import Callable, Iterable
 from typing import Any
 
 import sqlalchemy as sa
@@ -87,7 +88,7 @@ class Leaks:
 
     def __init__(self) -> None:
         self._threads = _threads()
-        self._sockets = _sockets()
+        self._sockets = len(sockets())
         self.complaints: list[str] = []
 
     def listen(self, loop: asyncio.AbstractEventLoop) -> None:
@@ -105,7 +106,7 @@ class Leaks:
         left = []
         if (more := _threads() - self._threads) > 0:
             left.append(f"{more} thread(s) more: {[t.name for t in threading.enumerate()]}")
-        if (more := _sockets() - self._sockets) > 0:
+        if (more := len(sockets()) - self._sockets) > 0:
             left.append(f"{more} socket(s) more")
         return left
 
@@ -139,10 +140,19 @@ def _threads() -> int:
     return len(list(pathlib.Path("/proc/self/task").iterdir())) - own
 
 
-def _sockets() -> int:
-    return sum(
-        _target(link).startswith("socket:") for link in pathlib.Path("/proc/self/fd").iterdir()
-    )
+def sockets() -> set[int]:
+    """Give the descriptors of this process that are sockets."""
+    links = pathlib.Path("/proc/self/fd").iterdir()
+    return {int(link.name) for link in links if _target(link).startswith("socket:")}
+
+
+def wait_for_news(descriptors: Iterable[int]) -> None:
+    """Block until the other end of each socket has said something; the event loop gets no turn."""
+    deadline = time.monotonic() + patience(5)
+    for descriptor in descriptors:
+        poll = select.poll()
+        poll.register(descriptor, select.POLLIN)
+        assert poll.poll(1000 * (deadline - time.monotonic())), "the other end is silent"
 
 
 def _target(link: pathlib.Path) -> str:

@@ -27,7 +27,7 @@ from databases.limits import forks, limited, running_loop
 __all__ = ["Pool"]
 
 
-PEEK_AFTER = 0.001
+PEEK_AFTER = 0.0001
 """Seconds of idleness after which the operating system is asked for news of a connection."""
 PATIENCE = 0.5
 """Seconds that a task waits for one of enough connections before another one is opened."""
