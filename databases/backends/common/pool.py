@@ -210,6 +210,7 @@ class Pool(Keeper):
             return
         if self._loop is not None and self._loop.is_closed():
             timeout = 0.0  # what ran there can neither end nor give anything back
+            self._work.abandon()
         self._line.fail_all()
         for slot in list(self._idle):
             self._drop(slot)
