@@ -22,12 +22,12 @@ from types import TracebackType
 from typing import TYPE_CHECKING, Any, Concatenate, ParamSpec, TypeVar
 
 import sqlalchemy as sa
-from sqlalchemy import ClauseElement
 
 from databases.backends.common.backend import CommonConnection
 from databases.backends.common.bulk import ROWS
+from databases.backends.common.expressions import as_clause
 from databases.backends.common.outcomes import run_by_verbs
-from databases.backends.common.statements import Query, as_clause
+from databases.backends.common.statements import Query
 from databases.backends.common.transaction import CommonTransaction
 from databases.errors import ConnectionStateError
 from databases.events import logger
@@ -185,7 +185,7 @@ class Connection(Queries):
     async def _execute_many(
         self,
         timeout: float | None,
-        query: ClauseElement | str,
+        query: sa.ClauseElement | str,
         values: Iterable[Mapping[str, Any]] | AsyncIterable[Mapping[str, Any]] | None,
     ) -> None:
         if values is None or (isinstance(values, Sized) and not values):
@@ -197,7 +197,7 @@ class Connection(Queries):
                 await self._execute_rows(query, values)
 
     async def _execute_rows(
-        self, query: ClauseElement | str, rows: Iterable[Mapping[str, Any]]
+        self, query: sa.ClauseElement | str, rows: Iterable[Mapping[str, Any]]
     ) -> None:
         backend = self._connection
         listeners = self._database._listeners
@@ -212,7 +212,7 @@ class Connection(Queries):
                 await backend.execute_many(clauses)
 
     async def _execute_chunks(
-        self, query: ClauseElement | str, rows: AsyncIterable[Mapping[str, Any]]
+        self, query: sa.ClauseElement | str, rows: AsyncIterable[Mapping[str, Any]]
     ) -> None:
         # No turn is held while a row is awaited: it may come from a query on
         # this very connection.
@@ -229,7 +229,7 @@ class Connection(Queries):
                 await self._execute_rows(query, chunk)
 
     async def _batches(
-        self, query: ClauseElement | str, values: Mapping[str, Any] | None, timeout: float | None
+        self, query: sa.ClauseElement | str, values: Mapping[str, Any] | None, timeout: float | None
     ) -> AsyncGenerator[Sequence[Record], None]:
         backend = self._connection
         listeners = self._database._listeners

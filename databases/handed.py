@@ -7,7 +7,8 @@ from typing import Any
 from sqlalchemy import ClauseElement
 
 from databases.backends.common.backend import CommonConnection
-from databases.backends.common.statements import Query, as_clause
+from databases.backends.common.expressions import as_clause
+from databases.backends.common.statements import Query
 from databases.interfaces import ConnectionBackend
 
 __all__ = ["is_ours", "prepared"]

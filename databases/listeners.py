@@ -13,9 +13,9 @@ from time import perf_counter
 from typing import TYPE_CHECKING, Any, Literal
 
 from databases.backends.common.backend import CommonBackend
+from databases.backends.common.expressions import as_clause
 from databases.backends.common.options import facade_option
 from databases.backends.common.plans import BoundStatement
-from databases.backends.common.statements import as_clause
 from databases.described import described, of_bound, row_count
 from databases.events import (
     AcquireEvent,

@@ -6,12 +6,13 @@ from collections.abc import Mapping
 from typing import Any
 
 from sqlalchemy.exc import SAWarning
-from sqlalchemy.sql import ClauseElement
+from sqlalchemy.sql import ClauseElement, text
 from sqlalchemy.sql.cache_key import CacheKey
 
 __all__ = [
     "KEEPS_PARAMS",
     "PLAIN_TYPES",
+    "as_clause",
     "as_expression",
     "cache_key_of",
     "is_value",
@@ -37,6 +38,20 @@ def as_expression(query: Any) -> Any:
         f"cannot run a query of type {type(query).__name__}; "
         "give a string or a SQLAlchemy expression"
     )
+
+
+def as_clause(query: Any, values: Values | None) -> ClauseElement:
+    """Return *query* with *values* as the SQLAlchemy clause third parties expect."""
+    if isinstance(query, str):
+        clause: Any = text(query)
+        return clause.bindparams(**values) if values else clause  # type: ignore[no-any-return]
+    if not values:
+        return query  # type: ignore[no-any-return]
+    if getattr(query, "is_insert", False) or getattr(query, "is_update", False):
+        return query.values(**values)  # type: ignore[no-any-return]
+    if hasattr(query, "bindparams"):
+        return query.bindparams(**values)  # type: ignore[no-any-return]
+    return query.params(**values)  # type: ignore[no-any-return]
 
 
 def is_value(type_: type) -> bool:

@@ -8,15 +8,17 @@ compiler.
 from __future__ import annotations
 
 import operator
-import re
 from collections.abc import Callable, Mapping, Sequence
 from typing import Any, NamedTuple
 
+from sqlalchemy import Table
 from sqlalchemy.engine.interfaces import Dialect
 from sqlalchemy.sql.elements import BindParameter
+from sqlalchemy.sql.util import find_tables
 
 from databases.backends.common.bulk import Source
 from databases.backends.common.converters import bind_converter, kept_types, result_converter
+from databases.backends.common.defaults import DefaultContext, defaults_of
 from databases.backends.common.kinds import Kind, is_session_neutral, kind_of
 from databases.backends.common.records import Layout, make_layout
 from databases.backends.common.subjects import Subject
@@ -127,11 +129,16 @@ class CorePlan:
         finish: Callable[..., str],
         no_args: Sequence[Any] | None,
     ) -> None:
+        self.statement = compiled.statement
+        tables = find_tables(self.statement, include_crud=True)
+        # SQLAlchemy's own lists, which change when a table is defined anew.
+        self._columns = [t.c._collection for t in tables if isinstance(t, Table)]
+        self._columns_then = list(map(list, self._columns))
         self._compiled = compiled
         self._dialect = dialect
         self._finish = finish
         self._no_args = no_args
-        self._defaults = _defaults_of(compiled)
+        self._defaults = defaults_of(compiled)
         self._default_names = [compiled._within_exec_param_key_getter(c) for c, _ in self._defaults]
         self._steps = [
             self._step(name, parameters, given, convert)
@@ -159,6 +166,20 @@ class CorePlan:
             returns_rows=bool(compiled._result_columns),
             core=self,
         )
+
+    def is_current(self) -> bool:
+        """Tell whether the tables have the columns that they had when it was compiled."""
+        try:
+            return self._columns == self._columns_then
+        except Exception:  # noqa: BLE001  # columns that differ compare as their types like
+            return False
+
+    def is_of(self, query: Any) -> bool:
+        """Tell whether *query*, which has the same cache key, selects the very same columns."""
+        if query is self.statement or not self.plan.returns_rows or self.returns_only_key:
+            return True
+        own, planned = _chosen_by(query), _chosen_by(self.statement)
+        return bool(own and planned) and all(map(operator.is_, own, planned))
 
     def bind(self, parameters: Sequence[BindParameter[Any]], values: Values) -> BoundStatement:
         """Return the statement with the values of this execution.
@@ -296,7 +317,7 @@ class CorePlan:
 
     def _default_value(self, column: Any, default: Any, by_name: dict[str, Any]) -> Any:
         if default.is_callable:
-            return default.arg(_DefaultContext(self._compiled, self._dialect, column, by_name))
+            return default.arg(DefaultContext(self._compiled, self._dialect, column, by_name))
         return default.arg
 
     def _expand(self, by_name: dict[str, Any]) -> tuple[str, list[Any]]:
@@ -347,39 +368,16 @@ class CorePlan:
         return self._finish(state.statement, has_args=bool(args)), args, sources
 
 
+def _chosen_by(query: Any) -> Sequence[Any]:
+    chosen: Any = getattr(query, "_raw_columns", None) or getattr(query, "_returning", None)
+    return chosen or ()
+
+
 def in_order(names: Sequence[str]) -> Callable[[Values], Sequence[Any]]:
     """Return what takes the values of *names* out of a mapping, in that order."""
     if len(names) > 1:
         return operator.itemgetter(*names)
     return lambda values: [values[name] for name in names]
-
-
-class _DefaultContext:
-    """What a context-sensitive default function is given; SQLAlchemy's names."""
-
-    def __init__(self, compiled: Any, dialect: Dialect, column: Any, values: Values) -> None:
-        self.compiled = compiled
-        self.dialect = dialect
-        self.current_column = column
-        self.current_parameters = values
-        self.isinsert = bool(compiled.isinsert)
-        self.isupdate = bool(compiled.isupdate)
-
-    def get_current_parameters(
-        self,
-        isolate_multiinsert_groups: bool = True,  # noqa: FBT001, FBT002  # SQLAlchemy's signature
-    ) -> dict[str, Any]:
-        """Return the values of the row by column key."""
-        values = dict(self.current_parameters)
-        index = getattr(self.current_column, "index", None)
-        if not isolate_multiinsert_groups or not self.compiled.isinsert:
-            return values
-        # Of several rows in one INSERT, each row's own values are numbered.
-        suffix = f"_m{index + 1 if isinstance(index, int) else 0}"
-        row = {n.removesuffix(suffix): v for n, v in values.items() if n.endswith(suffix)}
-        if isinstance(index, int):
-            return row
-        return {**{n: v for n, v in values.items() if not re.search(r"_m\d+$", n)}, **row}
 
 
 def _missing(names: str) -> ParameterError:
@@ -402,19 +400,6 @@ def _own_value(parameter: BindParameter[Any]) -> Any:
 def _is_text(name: str | None) -> bool:
     """Tell whether *name* of a column is none: it is text, which may stand for several."""
     return name is None or name.endswith("*")
-
-
-def _defaults_of(compiled: Any) -> list[tuple[Any, Any]]:
-    if compiled.isinsert:
-        return [(c, c.default) for c in compiled.insert_prefetch]
-    if compiled.isupdate:
-        return [(c, c.onupdate) for c in compiled.update_prefetch]
-    return []
-
-
-def has_clause_defaults(compiled: Any) -> bool:
-    """Tell whether a default would have to be asked of the server beforehand."""
-    return any(d is None or not (d.is_callable or d.is_scalar) for _, d in _defaults_of(compiled))
 
 
 def _key_names_of(compiled: Any) -> tuple[str | None, ...]:

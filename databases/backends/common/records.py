@@ -11,7 +11,7 @@ import functools
 from collections.abc import Callable, ItemsView, Iterable, Iterator, KeysView, Mapping, Sequence
 from typing import Any, ClassVar
 
-from sqlalchemy.sql.elements import ColumnElement
+from sqlalchemy.sql.elements import ColumnElement, Label
 
 from databases import interfaces
 from databases.backends.common.converters import Converter, converted
@@ -36,6 +36,10 @@ class FastRecord:
     _data: Sequence[Any]
 
     def __getitem__(self, key: Any) -> Any:
+        return self._find(key)
+
+    def _find(self, key: Any) -> Any:
+        """Return what *key* asks for when no look-up table has it as it is."""
         return _look_up(self._data, self._keys, key)
 
     @property
@@ -211,7 +215,7 @@ def _no_column(position: int, data: Sequence[Any]) -> _PositionError:
 class Layout:
     """Names, look-up keys and converters of one statement's rows."""
 
-    __slots__ = ("converters", "names", "record", "rows")
+    __slots__ = ("adapted", "converters", "names", "record")
 
     def __init__(
         self,
@@ -222,6 +226,8 @@ class Layout:
         self.names = names
         self.converters = converters
         self.record = _record_class(names, _lookup_keys(names, objects))
+        self.adapted: type[FastRecord] | None = None
+        """The class of such rows that are of another expression than what was compiled."""
 
     def row(self, values: Sequence[Any]) -> FastRecord:
         """Return one record of *values*, converted."""
@@ -294,7 +300,7 @@ def _record_class(names: tuple[str, ...], keys: dict[Any, int]) -> type[FastReco
         try:
             return self._data[keys[key]]
         except (KeyError, TypeError):
-            return _look_up(self._data, keys, key)
+            return self._find(key)
 
     # Read through __getitem__, an attribute would cost a Python call.
     attributes: dict[str, Any] = {
@@ -320,9 +326,9 @@ def _getter(index: int) -> Callable[[FastRecord], Any]:
 def _look_up(data: Sequence[Any], keys: dict[Any, int], key: Any) -> Any:
     """Return what *key* asks of *data* when no look-up table has it as it is.
 
-    A column is found by its text; by its name where the record's column of that
-    name may be the same one: seen through an alias or a subquery, or of no table
-    that is known, as where the query was a string.
+    A column is found by its name where the record's column of that name may be
+    the same one: seen through an alias or a subquery, or of no table that is
+    known, as where the query was a string. Else by its text, also behind a label.
     """
     if isinstance(key, slice):
         return tuple(data[key])
@@ -335,6 +341,9 @@ def _look_up(data: Sequence[Any], keys: dict[Any, int], key: Any) -> Any:
             index = keys.get(getattr(clause, "key", None))
             if index is not None and _may_be_at(index, clause, keys):
                 return data[index]
+            index = _index_by_text(str(clause), keys)
+            if index is not None:
+                return data[index]
     if isinstance(key, int):
         raise _no_column(key, data)
     raise KeyError(key)
@@ -345,6 +354,17 @@ def _may_be_at(index: int, column: Any, keys: dict[Any, int]) -> bool:
         return True
     known = [each for each, at in keys.items() if at == index and isinstance(each, ColumnElement)]
     return not known or any(column.shares_lineage(each) for each in known)
+
+
+def _index_by_text(text: str, keys: Mapping[Any, int]) -> int | None:
+    """Return the place of the one column that reads *text* or is a label of what does."""
+    found = {
+        index
+        for key, index in keys.items()
+        if isinstance(key, ColumnElement)
+        and str(key.element if isinstance(key, Label) else key) == text
+    }
+    return found.pop() if len(found) == 1 else None
 
 
 interfaces.Record.register(FastRecord)

@@ -17,13 +17,14 @@ from operator import itemgetter
 from typing import Any, ClassVar, NamedTuple
 
 from sqlalchemy.engine.interfaces import Dialect
-from sqlalchemy.sql import ClauseElement, text
 from sqlalchemy.sql.ddl import ExecutableDDLElement
 from sqlalchemy.sql.sqltypes import NULLTYPE
 from sqlalchemy.sql.type_api import _resolve_value_to_type
 
 from databases.backends.common import rawsql
+from databases.backends.common.adapted import AdaptedPlan
 from databases.backends.common.bulk import Source, arguments_of, chunks
+from databases.backends.common.defaults import has_clause_defaults
 from databases.backends.common.expressions import (
     KEEPS_PARAMS,
     PLAIN_TYPES,
@@ -39,12 +40,11 @@ from databases.backends.common.plans import (
     BoundStatement,
     CorePlan,
     Plan,
-    has_clause_defaults,
 )
 from databases.errors import ParameterError
 from databases.events import log_query, logger
 
-__all__ = ["CacheStats", "Query", "Statements", "as_clause", "fitted"]
+__all__ = ["CacheStats", "Query", "Statements", "fitted"]
 
 Values = Mapping[str, Any]
 _NO_VALUES: Values = {}
@@ -281,7 +281,7 @@ class Statements:
         if found is not None:
             key = (found[0], names, many)
             known = self._plans.get(key)
-            if known is not None:
+            if known is not None and known.is_current():
                 self.hits += 1
                 self._plans.move_to_end(key)
                 return known.bind(found[1], values)
@@ -298,14 +298,15 @@ class Statements:
         if found is None or list(map(id, found[1])) != list(map(id, parameters)):
             key = (cache_key.key, names, many)
         known = self._plans.get(key)
-        if known is None:
+        if known is None or not known.is_current():
             self.misses += 1
             known = self._compile(query, cache_key, values, kept, many=many)
             self._remember(self._plans, key, known)
         else:
             self.hits += 1
             self._plans.move_to_end(key)
-        return known.bind(parameters, values)
+        bound = known.bind(parameters, values)
+        return bound if known.is_of(query) else bound._replace(plan=AdaptedPlan(bound.plan, query))
 
     def _compile(
         self, query: Any, cache_key: Any, values: Values, kept: Values, *, many: bool
@@ -422,20 +423,6 @@ def fitted(dialect: Dialect, style: rawsql.Style) -> Dialect:
     made.type_compiler_instance = made.type_compiler = made.type_compiler_cls(made)
     fit: Dialect = made
     return fit
-
-
-def as_clause(query: Any, values: Values | None) -> ClauseElement:
-    """Return *query* with *values* as the SQLAlchemy clause third parties expect."""
-    if isinstance(query, str):
-        clause: Any = text(query)
-        return clause.bindparams(**values) if values else clause  # type: ignore[no-any-return]
-    if not values:
-        return query  # type: ignore[no-any-return]
-    if getattr(query, "is_insert", False) or getattr(query, "is_update", False):
-        return query.values(**values)  # type: ignore[no-any-return]
-    if hasattr(query, "bindparams"):
-        return query.bindparams(**values)  # type: ignore[no-any-return]
-    return query.params(**values)  # type: ignore[no-any-return]
 
 
 def _is_any(_type: type) -> bool:
