@@ -85,7 +85,7 @@ async def test_a_cancelled_query_gives_its_place_back(
     watch = Watch(database)
 
     with pytest.raises(TimeoutError):
-        await database.fetch_all(slow_query(driver, 5), timeout=0.2)
+        await database.fetch_all(slow_query(driver, 1), timeout=0.2)
 
     assert await asyncio.wait_for(database.fetch_val("SELECT 1"), 2) == 1
     await eventually_none(lambda: in_use(database), "connections lent")
