@@ -212,3 +212,15 @@ async def test_a_slice_is_none_of_the_names_that_begin_with_a_digit(database: Da
 
     assert await database.fetch_val(query, {"1": 1}) == [1, 2]
     assert await database.fetch_val("SELECT (ARRAY[1,2,3])[:2]") == [1, 2]
+
+
+async def test_lists_of_tuples_one_after_another(database: Database, outside: Outside) -> None:
+    for number, text in ((1, "a"), (2, "b"), (3, "c")):
+        outside.insert(notes, {"id": number, "text": text})
+    query = sa.text("SELECT id FROM notes WHERE (id, text) IN :pairs ORDER BY id").bindparams(
+        sa.bindparam("pairs", expanding=True)
+    )
+
+    for pairs in ([(1, "a")], [(2, "b")], [(3, "x")], [(2, "b"), (3, "c")], [(1, "a"), (2, "b")]):
+        found = await database.fetch_column(query, {"pairs": pairs})
+        assert found == [number for number, text in pairs if text != "x"]

@@ -9,6 +9,7 @@ import pytest
 import sqlalchemy as sa
 
 from databases import Database
+from tests.support.drivers import requires
 from tests.support.outside import Outside
 from tests.support.tables import notes
 
@@ -217,3 +218,58 @@ async def test_what_may_be_one_of_several_columns_is_none(database: Database) ->
     assert record is not None
     with pytest.raises(KeyError):
         record[sa.literal(2)]
+
+
+async def test_columns_in_another_order_than_in_the_query_before(
+    database: Database, outside: Outside
+) -> None:
+    outside.run(sa.insert(notes).values(id=2, text="bye", completed=True))
+    one, two, three = notes.c.id + 1, notes.c.id + 2, notes.c.id + 3
+    first, second = notes.alias(), notes.alias()
+
+    async def read(*keys: Any, query: Any = None) -> list[Any]:
+        record = await database.fetch_one(sa.select(*keys) if query is None else query)
+        assert record is not None
+        return [record[key] for key in keys]
+
+    def joined(left: Any, right: Any) -> Any:
+        on = left.c.id == right.c.id - 1
+        return sa.select(left.c.id, right.c.id).select_from(left.join(right, on))
+
+    assert await read(one, two) == [2, 3]
+    assert await read(two, one) == [3, 2]
+    assert await read(three, one) == [4, 2]
+    assert await read(first.c.id, second.c.id, query=joined(first, second)) == [1, 2]
+    assert await read(first.c.id, second.c.id, query=joined(second, first)) == [2, 1]
+    assert await database.fetch_val(joined(second, first), column=first.c.id) == 2
+
+
+@requires("insert_returning")
+async def test_returned_columns_in_another_order(database: Database) -> None:
+    one, two = notes.c.id + 1, notes.c.id + 2
+    for keys, values in (((one, two), [102, 103]), ((two, one), [203, 202])):
+        insert = sa.insert(notes).values(id=values[0] // 100 * 100 + 1, text="x", completed=True)
+
+        record = await database.fetch_one(insert.returning(*keys))
+
+        assert record is not None
+        assert [record[key] for key in keys] == values
+
+
+async def test_a_column_with_its_type_replaced_beside_it(database: Database) -> None:
+    shouted = sa.type_coerce(notes.c.text, Shout)
+    for _ in range(2):
+        record = await database.fetch_one(sa.select(notes, shouted))
+
+        assert record is not None
+        assert (record[notes.c.text], record[shouted], record[-1]) == ("hello", "hello!", "hello!")
+
+
+async def test_names_are_those_of_the_text(database: Database) -> None:
+    query = sa.text("SELECT text AS a, id AS b FROM notes").columns(notes.c.text, notes.c.id)
+
+    record = await database.fetch_one(query)
+
+    assert record is not None
+    assert dict(record) == {"a": "hello", "b": 1}
+    assert (record[notes.c.text], record[notes.c.id]) == ("hello", 1)

@@ -5,10 +5,9 @@ from __future__ import annotations
 from collections.abc import Mapping, Sequence
 from typing import Any
 
-from sqlalchemy.sql.elements import ClauseElement
-
+from databases.backends.common.expressions import selected_by
 from databases.backends.common.plans import Plan
-from databases.backends.common.records import FastRecord, Layout
+from databases.backends.common.records import FastRecord, Layout, look_up, record_class
 
 __all__ = ["AdaptedPlan"]
 
@@ -34,20 +33,23 @@ class AdaptedPlan(Plan):
 class _Columns:
     """Where the columns of *query* are in the rows of *planned*: found out once it is asked."""
 
-    __slots__ = ("_places", "_planned", "_query", "_record")
+    __slots__ = ("_keys", "_planned", "_query", "_record")
 
     def __init__(self, query: Any, planned: Any, record: type[FastRecord]) -> None:
         self._query = query
         self._planned = planned
         self._record = record
-        self._places: Mapping[Any, int] | None = None
+        self._keys: Mapping[Any, int] | None = None
 
-    def place_of(self, column: Any) -> int | None:
-        if self._places is None:
-            keys = self._record._keys
-            pairs = zip(_selected(self._query), _selected(self._planned), strict=False)
-            self._places = {own: keys[planned] for own, planned in pairs if planned in keys}
-        return self._places.get(column)
+    @property
+    def keys(self) -> Mapping[Any, int]:
+        """Every look-up key, names too, with its place."""
+        if self._keys is None:
+            known = self._record._keys
+            pairs = zip(selected_by(self._query), selected_by(self._planned), strict=False)
+            own = {column: known[planned] for column, planned in pairs if planned in known}
+            self._keys = {**own, **_names_in(known)}
+        return self._keys
 
 
 class _AdaptedLayout(Layout):
@@ -58,7 +60,9 @@ class _AdaptedLayout(Layout):
     def __init__(self, base: Layout, columns: _Columns) -> None:
         self.names, self.converters = base.names, base.converters
         if base.adapted is None:
-            base.adapted = type("Record", (_AdaptedRecord, base.record), {"__slots__": ()})
+            # What was compiled may have the same objects in another order.
+            keys = _names_in(base.record._keys)
+            base.adapted = record_class(base.names, keys, _AdaptedRecord)
         self.record = base.adapted
         self._columns = columns
 
@@ -82,14 +86,8 @@ class _AdaptedRecord(FastRecord):
     _columns: _Columns
 
     def _find(self, key: Any) -> Any:
-        clause = key.__clause_element__() if hasattr(key, "__clause_element__") else key
-        if isinstance(clause, ClauseElement):
-            place = self._columns.place_of(clause)
-            if place is not None:
-                return self._data[place]
-        return super()._find(key)
+        return look_up(self._data, self._columns.keys, key)
 
 
-def _selected(query: Any) -> Sequence[Any]:
-    selected: Sequence[Any] = getattr(query, "_all_selected_columns", ())
-    return selected
+def _names_in(keys: Mapping[Any, int]) -> Mapping[Any, int]:
+    return {key: place for key, place in keys.items() if isinstance(key, (str, int))}

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from typing import Any
 
 from sqlalchemy.exc import SAWarning
@@ -18,6 +18,7 @@ __all__ = [
     "is_value",
     "merged",
     "parameter_names",
+    "selected_by",
 ]
 
 Values = Mapping[str, Any]
@@ -96,6 +97,12 @@ def merged(query: Any, values: Values) -> tuple[Any, Values]:
     given = {n: v for n, v in values.items() if n in names and is_value(type(v))}
     own = {n: v for n, v in values.items() if n not in given}
     return (query.values(**own) if own else query), given
+
+
+def selected_by(query: Any) -> Sequence[Any]:
+    """Return what *query* selects, in the order of its result; nothing if it is a text."""
+    selected: Sequence[Any] = getattr(query, "_all_selected_columns", ())
+    return selected
 
 
 def _has_attributes(query: Any, values: Values) -> bool:

@@ -19,6 +19,7 @@ from sqlalchemy.sql.util import find_tables
 from databases.backends.common.bulk import Source
 from databases.backends.common.converters import bind_converter, kept_types, result_converter
 from databases.backends.common.defaults import DefaultContext, defaults_of
+from databases.backends.common.expressions import selected_by
 from databases.backends.common.kinds import Kind, is_session_neutral, kind_of
 from databases.backends.common.records import Layout, make_layout
 from databases.backends.common.subjects import Subject
@@ -247,12 +248,17 @@ class CorePlan:
         processors = [result_converter(c[3], self._dialect) for c in columns]
         known = {c[0]: (c[2], p) for c, p in zip(columns, processors, strict=True)}
         if len(columns) == len(names):
+            objects: list[Sequence[Any]] = [c[2] for c in columns]
+            if len(selected := selected_by(self.statement)) == len(names):
+                objects = [(*each, one) for each, one in zip(objects, selected, strict=True)]
+            if compiled._textual_ordered_columns:
+                return make_layout(names, objects, processors)
             own = [n if _is_text(c[0]) else c[0] for c, n in zip(columns, names, strict=True)]
             # A text whose columns are named need not have them in that order.
             if not compiled._loose_column_name_matching or not any(
                 n in known and n != c for n, c in zip(names, own, strict=True)
             ):
-                return make_layout(own, [c[2] for c in columns], processors)
+                return make_layout(own, objects, processors)
         # The text holds columns that SQLAlchemy does not know, as in text("*").
         matched = [known.get(name, ((), None)) for name in names]
         return make_layout(names, [m[0] for m in matched], [m[1] for m in matched])
@@ -322,10 +328,10 @@ class CorePlan:
 
     def _expand(self, by_name: dict[str, Any]) -> tuple[str, list[Any]]:
         expanding = [step for step in self._steps if step.expands]
-        if not self._cacheable:
-            return self._expand_now(by_name)[:2]
         for step in expanding:
             by_name[step.name] = list(by_name[step.name])
+        if not self._cacheable or any(_is_of_tuples(by_name[step.name]) for step in expanding):
+            return self._expand_now(by_name)[:2]
         lengths = tuple(len(by_name[step.name]) for step in expanding)
         known = self._expansions.get(lengths)
         if known is None:
@@ -388,6 +394,11 @@ def _check_given(parameter: BindParameter[Any]) -> None:
     # Another one had a value when the plan was made: both have one cache key.
     if parameter.required:
         raise _missing(repr(parameter.key))
+
+
+def _is_of_tuples(values: list[Any]) -> bool:
+    # Each of them becomes several parameters, as many as it is long.
+    return bool(values) and isinstance(values[0], (tuple, list))
 
 
 def _own_value(parameter: BindParameter[Any]) -> Any:

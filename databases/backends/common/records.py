@@ -17,7 +17,16 @@ from databases import interfaces
 from databases.backends.common.converters import Converter, converted
 from databases.backends.common.rows import Record, Row, create_column_maps, hash_of
 
-__all__ = ["FastRecord", "Record", "Row", "create_column_maps", "make_layout"]
+__all__ = [
+    "FastRecord",
+    "Layout",
+    "Record",
+    "Row",
+    "create_column_maps",
+    "look_up",
+    "make_layout",
+    "record_class",
+]
 
 
 class FastRecord:
@@ -30,7 +39,7 @@ class FastRecord:
     __slots__ = ("_data",)
 
     _names: ClassVar[tuple[str, ...]] = ()
-    _keys: ClassVar[dict[Any, int]] = {}
+    _keys: ClassVar[Mapping[Any, int]] = {}
     # Made once: `dict(record)` asks every record for it.
     _key_view: ClassVar[KeysView[str]]
     _data: Sequence[Any]
@@ -40,7 +49,7 @@ class FastRecord:
 
     def _find(self, key: Any) -> Any:
         """Return what *key* asks for when no look-up table has it as it is."""
-        return _look_up(self._data, self._keys, key)
+        return look_up(self._data, self._keys, key)
 
     @property
     def _mapping(self) -> Mapping[str, Any]:
@@ -225,7 +234,7 @@ class Layout:
     ) -> None:
         self.names = names
         self.converters = converters
-        self.record = _record_class(names, _lookup_keys(names, objects))
+        self.record = record_class(names, _lookup_keys(names, objects))
         self.adapted: type[FastRecord] | None = None
         """The class of such rows that are of another expression than what was compiled."""
 
@@ -295,7 +304,11 @@ def _lookup_keys(names: tuple[str, ...], objects: tuple[tuple[Any, ...], ...]) -
     return keys
 
 
-def _record_class(names: tuple[str, ...], keys: dict[Any, int]) -> type[FastRecord]:
+def record_class(
+    names: tuple[str, ...], keys: Mapping[Any, int], base: type[FastRecord] = FastRecord
+) -> type[FastRecord]:
+    """Return the class of rows with the columns *names*, each look-up key at its place."""
+
     def get_item(self: FastRecord, key: Any) -> Any:
         try:
             return self._data[keys[key]]
@@ -313,7 +326,7 @@ def _record_class(names: tuple[str, ...], keys: dict[Any, int]) -> type[FastReco
         _keys=keys,
         _key_view=_NameView(names),
     )
-    return type("Record", (FastRecord,), attributes)
+    return type("Record", (base,), attributes)
 
 
 def _getter(index: int) -> Callable[[FastRecord], Any]:
@@ -323,7 +336,7 @@ def _getter(index: int) -> Callable[[FastRecord], Any]:
     return get
 
 
-def _look_up(data: Sequence[Any], keys: dict[Any, int], key: Any) -> Any:
+def look_up(data: Sequence[Any], keys: Mapping[Any, int], key: Any) -> Any:
     """Return what *key* asks of *data* when no look-up table has it as it is.
 
     A column is found by its name where the record's column of that name may be
@@ -349,7 +362,7 @@ def _look_up(data: Sequence[Any], keys: dict[Any, int], key: Any) -> Any:
     raise KeyError(key)
 
 
-def _may_be_at(index: int, column: Any, keys: dict[Any, int]) -> bool:
+def _may_be_at(index: int, column: Any, keys: Mapping[Any, int]) -> bool:
     if getattr(column, "table", None) is None:
         return True
     known = [each for each, at in keys.items() if at == index and isinstance(each, ColumnElement)]
