@@ -5,9 +5,7 @@ from __future__ import annotations
 import asyncio
 import contextlib
 import functools
-import itertools
 import os
-import re
 import socket
 import traceback
 import weakref
@@ -21,6 +19,7 @@ from databases.backends.common.backend import CommonBackend, CommonConnection
 from databases.backends.common.cursors import EMPTY, CursorDriver, CursorStream
 from databases.backends.common.driver import (
     Arguments,
+    Called,
     Fetched,
     Outcome,
     RawConnection,
@@ -215,12 +214,21 @@ class PsycopgDriver(CursorDriver):
         row = None if names is None else await cursor.fetchone()
         return Outcome(row, names or (), cursor.rowcount)
 
+    async def call(self, raw: RawConnection, sql: str, args: Sequence[Value]) -> Called:
+        """Run *sql* and tell everything about its result."""
+        if _RawCursor is None:
+            return await super().call(raw, sql, args)
+        cursor = await _executed(raw, sql, args)
+        names = _names(raw, cursor)
+        return Called(names, () if names is None else await cursor.fetchall(), cursor.rowcount)
+
     async def execute_many(
         self, raw: RawConnection, sql: str, rows: Sequence[Sequence[Value]]
     ) -> None:
         """Run *sql* once per row in psycopg's pipeline."""
         try:
-            await super().execute_many(raw, sql, rows)
+            async with _cursor(raw) as cursor:
+                await cursor.executemany(sql, rows)
         except psycopg.Error as error:
             if raw.given_up is None:
                 raise
@@ -235,9 +243,7 @@ class PsycopgDriver(CursorDriver):
             stream = DeclaredStream(self, raw)
             await stream.declare(sql, args)
             return stream
-        cursor = raw.cursor()
-        await cursor.execute(sql, args)
-        return CursorStream(cursor, goes_on=True)
+        return CursorStream(await _executed(raw, sql, args), goes_on=True)
 
     def strengths(self, options: Mapping[str, Any]) -> Mapping[str, int]:
         """Return how much a transaction with *options* has of each."""
@@ -292,22 +298,15 @@ def _check(arguments: Mapping[str, Any]) -> None:
         )
 
 
+def _cursor(raw: RawConnection) -> Any:
+    return raw.cursor() if _RawCursor is None else _RawCursor(raw)
+
+
 async def _executed(raw: RawConnection, sql: str, args: Arguments) -> Any:
     """Return a cursor that has run *sql*."""
-    if args and _RawCursor is not None:
-        cursor = _RawCursor(raw)
-        await cursor.execute(_numbered(sql), args)
-    else:
-        cursor = raw.cursor()
-        await cursor.execute(sql, args)
+    cursor = _cursor(raw) if args else raw.cursor()
+    await cursor.execute(sql, args or None)
     return cursor
-
-
-@functools.lru_cache(maxsize=1024)
-def _numbered(sql: str) -> str:
-    """Write the parameters of *sql*, ``%s``, as ``$1``, ``$2`` and so on."""
-    numbers = itertools.count(1)
-    return re.sub("%(.)", lambda m: "%" if m[1] == "%" else f"${next(numbers)}", sql)
 
 
 def _names(raw: RawConnection, cursor: Any) -> tuple[str, ...] | None:
@@ -364,7 +363,9 @@ class PsycopgConnection(CommonConnection):
     """A connection of psycopg."""
 
     driver = PsycopgBackend.driver
-    style = "format"
+    # Numbered, a parameter that is there twice is one: else what is grouped by is
+    # another expression than what is selected.
+    style = "format" if _RawCursor is None else "numeric_dollar"
     syntax = POSTGRESQL
     selects_value = True
 

@@ -5,6 +5,7 @@ from __future__ import annotations
 import json
 from typing import Any
 
+import psycopg
 import pytest
 import sqlalchemy as sa
 from sqlalchemy.dialects import postgresql
@@ -23,8 +24,9 @@ async def _run(raw: Any, driver: DriverCase, text: str, arguments: Any) -> list[
     """Run on the raw connection what `_compile` gave, as derived backends do."""
     if driver.name == "asyncpg":
         return [tuple(row) for row in await raw.fetch(text, *arguments)]
-    async with raw.cursor() as cursor:
-        await cursor.execute(text, arguments)
+    is_numbered = driver.name == "psycopg" and "$1" in text
+    async with psycopg.AsyncRawCursor(raw) if is_numbered else raw.cursor() as cursor:
+        await cursor.execute(text, arguments or None)
         return [tuple(row) for row in await cursor.fetchall()]
 
 

@@ -135,6 +135,21 @@ async def test_aggregate_and_group_by(database: Database, outside: Outside) -> N
     assert rows[0][total] == 2
 
 
+async def test_what_is_grouped_and_sorted_by_has_a_parameter(
+    database: Database, outside: Outside
+) -> None:
+    for number in range(1, 5):
+        outside.insert(notes, {"id": number, "text": "a" if number % 2 else "b"})
+    rest = notes.c.id % 2
+    told = sa.func.coalesce(notes.c.text, "nothing")
+
+    for by in (rest, told):
+        grouped = await database.fetch_all(sa.select(by, sa.func.count()).group_by(by).order_by(by))
+        assert [row[1] for row in grouped] == [2, 2]
+        found = await database.fetch_column(sa.select(by).distinct().order_by(by))
+        assert found == [grouped[0][0], grouped[1][0]]
+
+
 async def test_subquery_exists_and_union(database: Database, outside: Outside) -> None:
     outside.insert(accounts, *TWO_ACCOUNTS)
     rich = sa.select(accounts.c.id).where(accounts.c.balance > 15).subquery()
