@@ -7,7 +7,7 @@ import contextvars
 import enum
 import functools
 import weakref
-from collections.abc import Callable, Generator, MutableMapping
+from collections.abc import Callable, Coroutine, Generator, MutableMapping
 from contextlib import AsyncExitStack
 from typing import TYPE_CHECKING, Any, TypeVar
 
@@ -143,15 +143,18 @@ class Transaction:
     async def __aenter__(self) -> Transaction:
         begun = self._begun_here()
         # Begun by hand a moment ago: ``async with await database.transaction()``.
-        mine = None if begun is None or begun.is_block else begun
+        run = None if begun is None or begun.is_block else begun
+        begin = self._begin if self._is_own("start") else self._begin_as_replaced
         if self._timeout is None:
-            run = mine or await self._begin()
+            run = run or await begin()
         else:
             async with AsyncExitStack() as stack:
                 await stack.enter_async_context(deadline(self._timeout))
-                run = mine or await self._begin()
-                run.limit = stack.pop_all()
-        run.is_block = True
+                run = run or await begin()
+                if run is not None:
+                    run.limit = stack.pop_all()
+        if run is not None:
+            run.is_block = True
         return self
 
     async def __aexit__(
@@ -163,6 +166,9 @@ class Transaction:
         if self._ended_in_block and (ended := self._take_ended()) is not None:
             if ended.limit is not None:
                 await ended.limit.__aexit__(exc_type, exc_value, traceback)
+            return
+        if not self._runs and not self._is_own("start"):
+            await (self.commit if exc_type is None else self.rollback)()
             return
         run = self._current_run("end")
         try:
@@ -190,10 +196,11 @@ class Transaction:
         await limit.__aexit__(*exception)
 
     async def _leave(self, run: Run, exc_type: type[BaseException] | None) -> None:
-        if exc_type is None and not self._force_rollback:
-            await self._end(run, commit=True, with_inner=True)
+        commit = exc_type is None and not self._force_rollback
+        if not self._is_own("commit" if commit else "rollback"):
+            await self._leave_as_replaced(run, exc_type, self.commit if commit else self.rollback)
         elif exc_type is None:
-            await self._end(run, commit=False, with_inner=True)
+            await self._end(run, commit=commit, with_inner=True)
         elif issubclass(exc_type, Exception):
             try:
                 await self._end(run, commit=False, with_inner=True)
@@ -201,6 +208,32 @@ class Transaction:
                 logger.warning("rollback failed after %s", exc_type.__name__, exc_info=True)
         else:
             await self._abandon(run)
+
+    # A program may have replaced the three verbs, on an object or on the class.
+
+    def _is_own(self, verb: str) -> bool:
+        return getattr(type(self), verb) is _VERBS[verb] and verb not in self.__dict__
+
+    async def _begin_as_replaced(self) -> Run | None:
+        await self.start()
+        return self._begun_here()
+
+    async def _leave_as_replaced(
+        self,
+        run: Run,
+        exc_type: type[BaseException] | None,
+        end: Callable[[], Coroutine[Any, Any, None]],
+    ) -> None:
+        run.is_block = False
+        try:
+            await end()
+        except Exception:
+            if exc_type is None:
+                raise
+            logger.warning("rollback failed after %s", exc_type.__name__, exc_info=True)
+        finally:
+            if run in self._runs:
+                await self._abandon(run)
 
     def __await__(self) -> Generator[None, None, Transaction]:
         return self.start().__await__()
@@ -211,12 +244,10 @@ class Transaction:
         @functools.wraps(function)
         async def wrapper(*args: Any, **kwargs: Any) -> Any:
             # A fresh recipe per call, so that the function may call itself.
-            recipe = Transaction(
-                self._connection_callable,
-                self._force_rollback,
-                timeout=self._timeout,
-                **self._extra_options,
-            )
+            recipe = self
+            if _VERBS.keys().isdisjoint(self.__dict__):
+                recipe = object.__new__(type(self))
+                recipe.__dict__.update(self.__dict__, _runs=[], _ended_in_block=[])
             async with recipe:
                 return await function(*args, **kwargs)
 
@@ -384,6 +415,9 @@ class Transaction:
                 return
             kept = {t: b for t, b in running.items() if t is not self}
             _ACTIVE_TRANSACTIONS.set(weakref.WeakKeyDictionary(kept) if kept else None)
+
+
+_VERBS = {verb: getattr(Transaction, verb) for verb in ("start", "commit", "rollback")}
 
 
 def _none_yet() -> Running:
