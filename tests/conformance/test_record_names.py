@@ -188,3 +188,13 @@ async def test_names_are_plain_strings(database: Database, outside: Outside, que
     for names in (row, row.keys(), row._mapping, row._row.keys(), dict(row), result, result.keys()):
         assert {type(name) for name in names} == {str}
     assert "quoted_name" not in repr(row)
+
+
+async def test_columns_named_as_methods_of_a_mapping_are_attributes(database: Database) -> None:
+    row: Any = await database.fetch_one("SELECT 1 AS items, 2 AS get, 3 AS id")
+
+    assert (row.items, row.get, row.id) == (1, 2, 3)
+    assert dict(row) == dict(row._mapping.items()) == {"items": 1, "get": 2, "id": 3}
+    assert ("get" in row._mapping, row._mapping.get("none")) == (True, None)
+    other: Any = await database.fetch_one("SELECT 3 AS id")
+    assert (list(other.items()), other.get("id"), other.get("x")) == ([("id", 3)], 3, None)

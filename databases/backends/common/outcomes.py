@@ -36,7 +36,7 @@ def _key_of(bound: BoundStatement, rows: list[Any], last_id: int | None) -> tupl
     core: Any = bound.plan.core
     key = []
     for position, column in enumerate(core.key_columns):
-        value = rows[0].get(column) if rows else None
+        value = rows[0]._mapping.get(column) if rows else None
         # An upsert may have met another row than the one it was given.
         if value is None and not core.is_upsert:
             value = bound.keys[position] if bound.keys else None

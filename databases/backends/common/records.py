@@ -115,7 +115,8 @@ class FastRecord:
         return _rebuild, (self._names, tuple(self._data))
 
 
-_METHODS = frozenset(dir(FastRecord))
+# The mapping's methods were no attributes of records before: columns of such names win.
+_METHODS = frozenset(dir(FastRecord)) - {"get", "items"}
 
 
 class _RecordMapping(Mapping[str, Any]):
@@ -136,7 +137,7 @@ class _RecordMapping(Mapping[str, Any]):
         return len(self._record._names)
 
     def __contains__(self, key: object) -> bool:
-        return self._record.get(key, _MISSING) is not _MISSING
+        return FastRecord.get(self._record, key, _MISSING) is not _MISSING
 
     def items(self) -> Any:
         """Return pairs of column name and value, one per column."""
