@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import asyncio
 import contextlib
-from collections.abc import Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from typing import Any
 
 from sqlalchemy.engine.interfaces import Dialect
@@ -28,6 +28,7 @@ from databases.backends.common.plans import BoundStatement, Plan
 from databases.backends.common.pool_faces import AsyncpgPool
 from databases.backends.common.rawsql import POSTGRESQL
 from databases.backends.common.records import Record
+from databases.backends.common.slots import socket_news
 from databases.backends.common.transaction import CommonTransaction
 from databases.backends.dialects.postgresql import (
     RESET_ROLES,
@@ -110,9 +111,9 @@ class AsyncpgDriver:
             raw.terminate()
         close_socket(raw._transport)
 
-    def fileno(self, raw: RawConnection) -> int:
-        """Return the file descriptor of the socket."""
-        return int(raw._transport.get_extra_info("socket").fileno())
+    def news(self, raw: RawConnection) -> Callable[[int], Any]:
+        """Look at the socket."""
+        return socket_news(raw._transport.get_extra_info("socket").fileno())
 
     def is_usable(self, raw: RawConnection) -> bool:
         """Tell whether the socket is open."""

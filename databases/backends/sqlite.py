@@ -82,6 +82,7 @@ class SQLiteDriver(CursorDriver):
             opened.append(raw._connector())
             for name, value in pragmas.items():
                 dialect.run(opened[0], f"PRAGMA {name} = {value}")
+            raw.has_moved = loans.watch(opened[0])
 
         raw.turn = turn
         raw.is_fresh = False  # true in a transaction that holds no lock yet
@@ -109,9 +110,9 @@ class SQLiteDriver(CursorDriver):
         threads.stop(raw)
         end_turn(raw)
 
-    def fileno(self, raw: RawConnection) -> int:
-        """Nothing comes unasked from a file."""
-        return -1
+    def news(self, raw: RawConnection) -> Callable[[int], Any]:
+        """Look whether its file is still there."""
+        return raw.has_moved  # type: ignore[no-any-return]
 
     def is_usable(self, raw: RawConnection) -> bool:
         """Tell whether it is open."""
@@ -156,12 +157,18 @@ class SQLiteDriver(CursorDriver):
         await done
         end_turn(raw)
 
+    async def reset(self, raw: RawConnection) -> None:
+        """Forget what was attached, and temporary tables."""
+        loans.end_session(raw)
+
     async def cancel(self, raw: RawConnection) -> None:
         """Stop and close."""
         self.terminate(raw)
 
     async def ping(self, raw: RawConnection) -> None:
-        """There is nobody to ask."""
+        """Raise where its file is not the one at its place any more."""
+        if raw.has_moved(0):
+            raise sqlite3.OperationalError("the file was removed or replaced")
 
     # What is awaited is the thread's own future, with no coroutine in between.
 
@@ -266,11 +273,7 @@ class SQLiteDriver(CursorDriver):
 
 
 class SQLitePool(LegacyPool):
-    """Connections to one SQLite database.
-
-    While the backend is connected idle ones are kept; otherwise each lives as
-    long as its loan.
-    """
+    """Connections to one SQLite database; idle ones are kept while the backend is connected."""
 
     def __init__(self, url: DatabaseURL | str, **options: Any) -> None:
         self._url = DatabaseURL(url)
@@ -313,6 +316,12 @@ class SQLitePool(LegacyPool):
         if self._anchor is not None:
             self._anchor.close()
 
+    def take_back(self, slot: Slot) -> asyncio.Task[Any] | None:
+        """Take *slot* back; see `Pool.take_back`."""
+        if slot.changed:
+            loans.take_back(slot.raw)
+        return super().take_back(slot)
+
     async def acquire(self) -> RawConnection:
         """Lend an aiosqlite connection."""
         raw = await self.lend_raw()
@@ -321,7 +330,7 @@ class SQLitePool(LegacyPool):
 
     async def release(self, connection: RawConnection) -> None:
         """Take *connection* back."""
-        loans.put_state_back(connection)
+        loans.take_back(connection)
         await self.take_back_raw(connection)
 
     async def _open_file(self) -> RawConnection:
@@ -417,12 +426,6 @@ class SQLiteConnection(CommonConnection):
         if self._has_pool_slot:
             loans.lend(raw, since=self._changes)
         return raw
-
-    def _detach(self) -> tuple[Slot | None, Any]:
-        slot, lender = super()._detach()
-        if slot is not None:
-            loans.put_state_back(slot.raw)
-        return slot, lender
 
     def transaction(self) -> TransactionBackend:
         """Return a transaction that is not started yet."""

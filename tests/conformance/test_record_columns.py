@@ -228,7 +228,8 @@ async def test_columns_in_another_order_than_in_the_query_before(
     first, second = notes.alias(), notes.alias()
 
     async def read(*keys: Any, query: Any = None) -> list[Any]:
-        record = await database.fetch_one(sa.select(*keys) if query is None else query)
+        select: Any = sa.select
+        record = await database.fetch_one(select(*keys) if query is None else query)
         assert record is not None
         return [record[key] for key in keys]
 

@@ -19,6 +19,7 @@ from databases.backends.common.driver import (
 from databases.backends.common.options import OptionTable
 from databases.backends.common.plans import Plan
 from databases.backends.common.rawsql import SQLITE
+from databases.backends.common.slots import no_news
 from databases.backends.common.transaction import CommonTransaction
 from databases.backends.dialects.sqlite import make_dialect
 from databases.interfaces import TransactionBackend
@@ -195,8 +196,8 @@ class FakeDriver:
         raw.is_open = False
         self.server.end(raw)
 
-    def fileno(self, raw: FakeRaw) -> int:
-        return -1
+    def news(self, raw: FakeRaw) -> Callable[[int], Any]:
+        return no_news
 
     def is_usable(self, raw: FakeRaw) -> bool:
         return raw.is_open

@@ -179,8 +179,8 @@ async def test_an_error_goes_with_the_last_who_knows_of_it() -> None:
                 await database.fetch_one("SELECT nothing")
             error = weakref.ref(raised.value)
             del raised
-            for _ in range(100):
-                await asyncio.sleep(0)  # the loop's own hold on it
+            for _ in range(1000):
+                await asyncio.sleep(0.001)  # the loop's own hold on it, and the thread's
                 if error() is None:
                     break
             assert error() is None

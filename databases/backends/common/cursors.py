@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import asyncio
 import weakref
-from collections.abc import Awaitable, Mapping, Sequence
+from collections.abc import Awaitable, Callable, Mapping, Sequence
 from typing import Any, NamedTuple
 
 from databases.backends.common.driver import (
@@ -18,6 +18,7 @@ from databases.backends.common.driver import (
     Value,
 )
 from databases.backends.common.plans import Plan
+from databases.backends.common.slots import socket_news
 from databases.urls import DatabaseURL
 
 __all__ = ["CursorDriver", "CursorStream", "Peer", "heeding", "names_of"]
@@ -46,8 +47,12 @@ class CursorDriver:
         self._peers: weakref.WeakKeyDictionary[Any, Peer] = weakref.WeakKeyDictionary()
 
     def fileno(self, raw: RawConnection) -> int:
-        """Return the file descriptor of the socket."""
+        """Return the file descriptor of the socket, -1 where there is none."""
         return int(raw.fileno())
+
+    def news(self, raw: RawConnection) -> Callable[[int], Any]:
+        """Look at the socket."""
+        return socket_news(self.fileno(raw))
 
     def can_recover(self, raw: RawConnection) -> bool:
         """Say no: a cancelled statement leaves these drivers out of step."""

@@ -137,8 +137,8 @@ class Driver(Protocol):
     def terminate(self, raw: RawConnection) -> None:
         """Close at once, without asking anybody; never raises."""
 
-    def fileno(self, raw: RawConnection) -> int:
-        """Return the file descriptor of the socket, -1 where there is none."""
+    def news(self, raw: RawConnection) -> Callable[[int], Any]:
+        """Return what tells at no cost, given 0, whether something came of *raw* unasked."""
 
     def is_usable(self, raw: RawConnection) -> bool:
         """Tell, at no cost, whether the connection is open as far as is known."""

@@ -156,7 +156,7 @@ class Keeper:
         if self._is_closing:  # meanwhile, and nobody waits for it any more
             self._driver.terminate(raw)
             raise NotConnectedError("DatabaseBackend is not running: the pool is closed; connect()")
-        slot = Slot(raw, self._driver.fileno(raw))
+        slot = Slot(raw, self._driver.news(raw))
         self._slots.add(slot)
         return slot
 

@@ -27,7 +27,7 @@ from databases.limits import forks, limited, running_loop
 __all__ = ["Pool"]
 
 
-PEEK_AFTER = 0.0001
+PEEK_AFTER = 0.00001
 """Seconds of idleness after which the operating system is asked for news of a connection."""
 PATIENCE = 0.5
 """Seconds that a task waits for one of enough connections before another one is opened."""
@@ -148,7 +148,7 @@ class Pool(Keeper):
             slot.leak_alarm.cancel()
         driver, raw = self._driver, slot.raw
         now = time.monotonic()
-        slot.is_unheard = now - slot.since > PEEK_AFTER
+        slot.is_unheard = slot.lease is not None and now - slot.since > PEEK_AFTER
         if (
             self._is_closing
             or not driver.is_usable(raw)

@@ -18,7 +18,7 @@ from databases.events import logger
 if TYPE_CHECKING:
     from databases.backends.common.lease import Lease
 
-__all__ = ["Opening", "PoolStats", "Slot", "SlotState"]
+__all__ = ["Opening", "PoolStats", "Slot", "SlotState", "no_news", "socket_news"]
 
 
 class SlotState(enum.Enum):
@@ -51,7 +51,7 @@ class Slot:
         "state",
     )
 
-    def __init__(self, raw: RawConnection, fileno: int = -1) -> None:
+    def __init__(self, raw: RawConnection, news: Callable[[int], Any] | None = None) -> None:
         self.raw = raw
         self.state = SlotState.IDLE
         self.changed = 0
@@ -70,12 +70,8 @@ class Slot:
         self.leak_alarm: asyncio.TimerHandle | None = None
         self.cleaner: asyncio.Task[Any] | None = None
         """Cleans it, since it was given back."""
-        self.news: Callable[[int], Any] = _no_news
-        """Asks the operating system, at no cost, what the server has sent unasked."""
-        if fileno >= 0 and hasattr(select, "poll"):
-            poll = select.poll()
-            poll.register(fileno, select.POLLIN)
-            self.news = poll.poll
+        self.news = no_news if news is None else news
+        """Asks the operating system, at no cost, what has come unasked; see `Driver.news`."""
 
     def watch(self, loop: asyncio.AbstractEventLoop, seconds: float, *, with_stack: bool) -> None:
         """Log who holds the connection if it is not back within *seconds*."""
@@ -120,8 +116,18 @@ class Opening:
         """Stops it; set once the task that it was begun for has given up."""
 
 
-def _no_news(_milliseconds: int) -> tuple[()]:
+def no_news(_milliseconds: int) -> tuple[()]:
+    """Tell that nothing has come, where nothing can."""
     return ()
+
+
+def socket_news(fileno: int) -> Callable[[int], Any]:
+    """Return what tells whether a socket can be read."""
+    if fileno < 0 or not hasattr(select, "poll"):
+        return no_news
+    poll = select.poll()
+    poll.register(fileno, select.POLLIN)
+    return poll.poll
 
 
 @dataclass(frozen=True, slots=True)

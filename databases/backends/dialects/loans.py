@@ -3,14 +3,30 @@
 from __future__ import annotations
 
 import contextlib
+import os
 import sqlite3
+from collections.abc import Callable
 from typing import Any
 
 from databases.backends.common.driver import RawConnection
+from databases.backends.common.slots import no_news
 from databases.backends.dialects.sqlite import forget_last_id, roll_back
 from databases.backends.dialects.threads import leave, send
 
-__all__ = ["changes_of", "forget_rows", "lend", "put_state_back"]
+__all__ = [
+    "changes_of",
+    "end_session",
+    "forget_rows",
+    "lend",
+    "put_state_back",
+    "take_back",
+    "watch",
+]
+
+_TEMPORARY = (
+    "SELECT type, name FROM sqlite_temp_master "
+    "WHERE type IN ('view', 'table') AND name NOT LIKE 'sqlite\\_%' ESCAPE '\\'"
+)
 
 
 def lend(raw: RawConnection, since: int | None = None) -> None:
@@ -62,6 +78,62 @@ def put_state_back(raw: RawConnection) -> None:
             connection.isolation_level,
         ):
             send(raw, _put_back, connection, *state)
+
+
+def watch(connection: sqlite3.Connection) -> Callable[[int], Any]:
+    """Return what tells whether another file, or none, is where that of *connection* was.
+
+    Programs and their tests put one in the place of another. An open
+    connection would go on with a file that nobody sees.
+    """
+    path = next(path for _, name, path in _databases(connection) if name == "main")
+    opened = _identity(path)
+    if opened is None:
+        return no_news  # it is in memory, or nobody says where
+    return lambda _: _identity(path) != opened
+
+
+def _identity(path: str) -> tuple[int, int] | None:
+    try:
+        found = os.stat(path)  # noqa: PTH116  # asked for many a query
+    except (OSError, ValueError):
+        return None
+    return found.st_dev, found.st_ino
+
+
+def _databases(connection: sqlite3.Connection) -> list[tuple[int, str, str]]:
+    return connection.execute("PRAGMA database_list").fetchall()
+
+
+def take_back(raw: RawConnection) -> None:
+    """Let *raw* be as it was before it was lent; nobody waits for it."""
+    put_state_back(raw)
+    end_session(raw)
+
+
+def end_session(raw: RawConnection) -> None:
+    """Let *raw* forget what was attached, and temporary tables; nobody waits for it."""
+    if raw._connection is not None and raw._running:
+        leave(raw, _end_session, raw._connection)
+
+
+def _end_session(connection: sqlite3.Connection) -> None:
+    # Inside a transaction nothing can be detached: it is rolled back first.
+    if connection.in_transaction:
+        return
+    # Closed, or in use by a cursor that somebody keeps: then it stays as it is.
+    with contextlib.suppress(sqlite3.Error):
+        for _, database, _ in _databases(connection):
+            if database == "temp":
+                for kind, name in connection.execute(_TEMPORARY).fetchall():
+                    connection.execute(f"DROP {kind} IF EXISTS temp.{_quoted(name)}")
+            elif database != "main":
+                connection.execute(f"DETACH DATABASE {_quoted(database)}")
+
+
+def _quoted(name: str) -> str:
+    doubled = name.replace('"', '""')
+    return f'"{doubled}"'
 
 
 def _put_back(connection: sqlite3.Connection, row_factory: Any, text_factory: Any) -> None:
