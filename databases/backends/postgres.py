@@ -45,6 +45,7 @@ __all__ = ["PostgresBackend", "PostgresConnection", "PostgresTransaction", "Reco
 
 asyncpg: Any = import_driver("asyncpg")
 
+_PROXY = asyncpg.pool.PoolConnectionProxy
 _NOT_SENT = "cannot switch to state"
 _CHAR = 18
 """The number of PostgreSQL's type "char", which its catalogs use."""
@@ -170,7 +171,7 @@ class AsyncpgDriver:
 
     async def reset(self, raw: RawConnection) -> None:
         """Forget settings, listeners, advisory locks and cursors."""
-        raw._top_xact = None
+        _own(raw)._top_xact = None
         await raw.reset()
 
     async def fetch(self, raw: RawConnection, sql: str, args: Arguments) -> Fetched:
@@ -233,24 +234,29 @@ class AsyncpgDriver:
                 isolation=isolation, readonly=readonly, deferrable=deferrable
             ).start()
         except BaseException:
-            raw._top_xact = None  # or else every later one would be a savepoint
+            _own(raw)._top_xact = None  # or else every later one would be a savepoint
             raise
 
     async def commit(self, raw: RawConnection) -> None:
         """Commit."""
-        raw._top_xact = None
+        _own(raw)._top_xact = None
         check_commit(await raw.execute("COMMIT"))
 
     async def rollback(self, raw: RawConnection) -> None:
         """Roll back."""
-        raw._top_xact = None
+        _own(raw)._top_xact = None
         await raw.execute("ROLLBACK")
 
     async def run(self, raw: RawConnection, sql: str) -> None:
         """Run a statement that has neither parameters nor rows."""
         if sql == "ROLLBACK":
-            raw._top_xact = None
+            _own(raw)._top_xact = None
         await raw.execute(sql)
+
+
+def _own(raw: RawConnection) -> Any:
+    # A pool of asyncpg's own lends proxies, which cannot be written to.
+    return raw._con if isinstance(raw, _PROXY) else raw
 
 
 def _as_char(value: Value, kind: Any) -> Value:

@@ -6,6 +6,7 @@ import asyncio
 from collections.abc import Callable
 from typing import Any
 
+import asyncpg
 import pytest
 import pytest_asyncio
 
@@ -216,3 +217,23 @@ async def test_record_class_of_asyncpg_is_honoured(make_database: MakeDatabase) 
 
     assert isinstance(await database._backend._pool.fetchrow("SELECT 1"), Mine)
     assert await database.fetch_val("SELECT 1") == 1
+
+
+async def test_a_pool_of_asyncpg_itself_serves(small: Any, outside: Outside) -> None:
+    own = small._backend._pool
+    url = str(small.url.replace(driver=None))
+    small._backend._pool = await asyncpg.create_pool(url, min_size=1, max_size=2)
+    try:
+        async with small.transaction():
+            await small.execute(accounts.insert(), {"id": 1, "balance": 1})
+            async with small.transaction(force_rollback=True):
+                await small.execute(accounts.delete())
+        with pytest.raises(ZeroDivisionError):
+            async with small.transaction(isolation="serializable"):
+                await small.execute(accounts.delete())
+                raise ZeroDivisionError
+        assert [row["id"] async for row in small.iterate(accounts.select())] == [1]
+        assert outside.column(accounts.c.id) == [1]
+    finally:
+        await asyncio.wait_for(small._backend._pool.close(), 5)
+        small._backend._pool = own
