@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import datetime
+import decimal
 from collections.abc import Sequence
 from typing import Any
 
@@ -12,7 +14,7 @@ from databases import Database
 from databases.errors import ParameterError
 from tests.support.drivers import requires
 from tests.support.outside import Outside
-from tests.support.tables import accounts, notes
+from tests.support.tables import accounts, notes, typed
 
 FIVE_ACCOUNTS = [{"id": key, "balance": key * 10} for key in range(1, 6)]
 
@@ -224,3 +226,26 @@ async def test_lists_of_tuples_one_after_another(database: Database, outside: Ou
     for pairs in ([(1, "a")], [(2, "b")], [(3, "x")], [(2, "b"), (3, "c")], [(1, "a"), (2, "b")]):
         found = await database.fetch_column(query, {"pairs": pairs})
         assert found == [number for number, text in pairs if text != "x"]
+
+
+async def test_a_number_beside_a_column_of_whole_numbers(
+    database: Database, outside: Outside
+) -> None:
+    outside.insert(accounts, {"id": 1, "balance": 1}, {"id": 2, "balance": 2})
+    balance = accounts.c.balance
+
+    assert await database.fetch_column(sa.select(accounts.c.id).where(balance < 1.5)) == [1]
+    assert await database.fetch_column(sa.select(accounts.c.id).where(balance > 1.5)) == [2]
+    assert await database.fetch_val(sa.select(balance * 2.5).where(accounts.c.id == 1)) == 2.5
+    half = decimal.Decimal("1.5")
+    assert await database.fetch_val(sa.select(balance * half).where(accounts.c.id == 1)) == half
+    await database.execute(sa.update(accounts).values(balance=balance * 2.5))
+    assert max(outside.column(balance)) == 5
+
+
+async def test_a_time_beside_a_column_of_dates(database: Database, outside: Outside) -> None:
+    day = datetime.date(2020, 1, 1)
+    outside.insert(typed, {"id": 1, "day": day})
+    noon = sa.literal(datetime.datetime(2020, 1, 1, 12))
+
+    assert await database.fetch_val(sa.select(typed.c.id).where(typed.c.day < noon)) == 1

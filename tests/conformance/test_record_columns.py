@@ -274,3 +274,25 @@ async def test_names_are_those_of_the_text(database: Database) -> None:
     assert record is not None
     assert dict(record) == {"a": "hello", "b": 1}
     assert (record[notes.c.text], record[notes.c.id]) == ("hello", 1)
+
+
+@pytest.mark.parametrize("whole", [True, False], ids=["table", "column"])
+async def test_a_foreign_key_to_a_table_that_is_defined_later(
+    database: Database, outside: Outside, *, whole: bool
+) -> None:
+    metadata = sa.MetaData()
+    referring: Any = sa.Table(
+        "notes",
+        metadata,
+        sa.Column("id", sa.Integer, primary_key=True),
+        sa.Column("text", sa.ForeignKey("words.word")),
+    )
+
+    async def read() -> Any:
+        record = await database.fetch_one(sa.select(referring if whole else referring.c.text))
+        assert record is not None
+        return record["text"]
+
+    assert await read() == "hello"
+    sa.Table("words", metadata, sa.Column("word", Shout, primary_key=True))
+    assert [await read() for _ in range(2)] == ["hello!"] * 2

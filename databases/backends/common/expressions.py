@@ -5,9 +5,11 @@ from __future__ import annotations
 from collections.abc import Mapping, Sequence
 from typing import Any
 
+from sqlalchemy import Table
 from sqlalchemy.exc import SAWarning
 from sqlalchemy.sql import ClauseElement, text
 from sqlalchemy.sql.cache_key import CacheKey
+from sqlalchemy.sql.util import find_tables
 
 __all__ = [
     "KEEPS_PARAMS",
@@ -19,6 +21,7 @@ __all__ = [
     "merged",
     "parameter_names",
     "selected_by",
+    "tables_of",
 ]
 
 Values = Mapping[str, Any]
@@ -103,6 +106,12 @@ def selected_by(query: Any) -> Sequence[Any]:
     """Return what *query* selects, in the order of its result; nothing if it is a text."""
     selected: Sequence[Any] = getattr(query, "_all_selected_columns", ())
     return selected
+
+
+def tables_of(query: Any) -> set[Table]:
+    """Return the tables that *query* is about, those of single columns too."""
+    found = find_tables(query, check_columns=True, include_crud=True)
+    return {each for each in found if isinstance(each, Table)}
 
 
 def _has_attributes(query: Any, values: Values) -> bool:

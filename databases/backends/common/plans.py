@@ -11,15 +11,13 @@ import operator
 from collections.abc import Callable, Mapping, Sequence
 from typing import Any, NamedTuple
 
-from sqlalchemy import Table
 from sqlalchemy.engine.interfaces import Dialect
 from sqlalchemy.sql.elements import BindParameter
-from sqlalchemy.sql.util import find_tables
 
 from databases.backends.common.bulk import Source
 from databases.backends.common.converters import bind_converter, kept_types, result_converter
 from databases.backends.common.defaults import DefaultContext, defaults_of
-from databases.backends.common.expressions import selected_by
+from databases.backends.common.expressions import selected_by, tables_of
 from databases.backends.common.kinds import Kind, is_session_neutral, kind_of
 from databases.backends.common.records import Layout, make_layout
 from databases.backends.common.subjects import Subject
@@ -131,10 +129,14 @@ class CorePlan:
         no_args: Sequence[Any] | None,
     ) -> None:
         self.statement = compiled.statement
-        tables = find_tables(self.statement, include_crud=True)
+        tables = tables_of(self.statement)
         # SQLAlchemy's own lists, which change when a table is defined anew.
-        self._columns = [t.c._collection for t in tables if isinstance(t, Table)]
+        self._columns = [table.c._collection for table in tables]
         self._columns_then = list(map(list, self._columns))
+        self.is_lasting = not any(
+            column.type._isnull and column.foreign_keys for table in tables for column in table.c
+        )
+        """Whether all types are known: a foreign key may have that of a table to come."""
         self._compiled = compiled
         self._dialect = dialect
         self._finish = finish

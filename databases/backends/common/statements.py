@@ -301,7 +301,8 @@ class Statements:
         if known is None or not known.is_current():
             self.misses += 1
             known = self._compile(query, cache_key, values, kept, many=many)
-            self._remember(self._plans, key, known)
+            if known.is_lasting:
+                self._remember(self._plans, key, known)
         else:
             self.hits += 1
             self._plans.move_to_end(key)

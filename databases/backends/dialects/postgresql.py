@@ -13,7 +13,7 @@ from sqlalchemy.dialects.postgresql.base import PGCompiler, PGDialect
 from sqlalchemy.dialects.postgresql.json import JSONPathType
 from sqlalchemy.engine.interfaces import Dialect
 from sqlalchemy.sql import sqltypes
-from sqlalchemy.sql.elements import BindParameter
+from sqlalchemy.sql.elements import BindParameter, ColumnClause
 
 from databases.backends.common.driver import Arguments, Driver, RawConnection, Value
 from databases.errors import ConfigurationError, TransactionStateError
@@ -146,6 +146,10 @@ _OF_ANY_TYPE = frozenset(
     "concat concat_ws format json_build_array json_build_object jsonb_build_array "
     "jsonb_build_object to_json to_jsonb".split()
 )
+_WIDER: dict[Any, tuple[type, ...]] = {
+    sqltypes.Integer: (sqltypes.Numeric, sqltypes.Float),
+    sqltypes.Date: (sqltypes.DateTime,),
+}
 
 
 class _Compiler(PGCompiler):
@@ -182,14 +186,30 @@ class _Compiler(PGCompiler):
         )
 
     def visit_binary(self, binary: Any, *args: Any, **kw: Any) -> str:
-        if isinstance(binary.left, BindParameter) and isinstance(binary.right, BindParameter):
+        left, right = binary.left, binary.right
+        are_both = isinstance(left, BindParameter) and isinstance(right, BindParameter)
+        infers = getattr(self.dialect, "infers_types", False)
+        if are_both or (infers and (_narrows(left, right) or _narrows(right, left))):
             kw[_CAST] = True
         return str(super().visit_binary(binary, *args, **kw))  # type: ignore[no-untyped-call]
+
+
+def _narrows(column: Any, parameter: Any) -> bool:
+    """Tell whether the server would take *parameter*, beside *column*, for less than it is.
+
+    asyncpg would send 1.5 as the integer 1, and a time of day not at all.
+    """
+    if not isinstance(column, ColumnClause) or not isinstance(parameter, BindParameter):
+        return False
+    wider = _WIDER.get(column.type._type_affinity)
+    return wider is not None and isinstance(parameter.type, wider)
 
 
 class PostgreSQLDialect(PGDialect):
     """PostgreSQL almost without casts around parameters: the server infers their types."""
 
+    infers_types = True
+    """Whether the driver leaves it to the server what type a parameter has."""
     driver = "databases"
     supports_statement_cache = True
     supports_native_decimal = True
@@ -222,6 +242,7 @@ class PostgreSQLDialect(PGDialect):
 class DecodingDialect(PostgreSQLDialect):
     """For drivers that decode JSON themselves; psycopg2 gives BYTEA as memoryview."""
 
+    infers_types = False
     supports_statement_cache = True
     returns_native_bytes = False
     colspecs = {  # noqa: RUF012  # an instance variable of SQLAlchemy's
