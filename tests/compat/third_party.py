@@ -7,9 +7,10 @@ itself, and gives records that it builds from ``backends.common.records``.
 from __future__ import annotations
 
 import asyncio
+import contextlib
 import sqlite3
 from collections.abc import AsyncGenerator, Mapping
-from typing import Any
+from typing import Any, NamedTuple
 
 from sqlalchemy.dialects.sqlite import pysqlite
 from sqlalchemy.engine.result import SimpleResultMetaData
@@ -46,6 +47,14 @@ class ThreadBackend(DatabaseBackend):
         return ThreadConnection(self)
 
 
+class Ran(NamedTuple):
+    """What a statement gave."""
+
+    names: list[str]
+    rows: list[Any]
+    last_id: int | None
+
+
 class ThreadConnection(ConnectionBackend):
     """One ``sqlite3`` connection, opened by ``acquire`` and closed by ``release``."""
 
@@ -72,14 +81,12 @@ class ThreadConnection(ConnectionBackend):
 
     async def fetch_all(self, query: ClauseElement) -> list[Any]:
         text, arguments, columns = self.compile(query)
-        cursor = await self.run(text, arguments)
-        return self.records(await asyncio.to_thread(cursor.fetchall), cursor, columns)
+        return self.records(await self.run(text, arguments), columns)
 
     async def fetch_one(self, query: ClauseElement) -> Any:
         text, arguments, columns = self.compile(query)
-        cursor = await self.run(text, arguments)
-        row = await asyncio.to_thread(cursor.fetchone)
-        return None if row is None else self.records([row], cursor, columns)[0]
+        records = self.records(await self.run(text, arguments), columns)
+        return records[0] if records else None
 
     async def fetch_val(self, query: ClauseElement, column: Any = 0) -> Any:
         row = await self.fetch_one(query)
@@ -87,8 +94,7 @@ class ThreadConnection(ConnectionBackend):
 
     async def execute(self, query: ClauseElement) -> Any:
         text, arguments, _ = self.compile(query)
-        cursor = await self.run(text, arguments)
-        return ("executed", cursor.lastrowid)
+        return ("executed", (await self.run(text, arguments)).last_id)
 
     async def execute_many(self, queries: list[ClauseElement]) -> None:
         self.backend.calls.append(("execute_many", len(queries)))
@@ -124,22 +130,32 @@ class ThreadConnection(ConnectionBackend):
         ]
         return str(compiled), arguments, compiled._result_columns
 
-    def records(self, rows: list[Any], cursor: sqlite3.Cursor, columns: Any) -> list[Record]:
+    def records(self, ran: Ran, columns: Any) -> list[Record]:
         """Build the records as third parties do: over a ``Row`` of converted values."""
-        names = [description[0] for description in cursor.description]
+        names = ran.names
         processors = [None] * len(names)
         if columns:
             processors = [
                 column.type._cached_result_processor(self.dialect, None) for column in columns
             ]
         metadata = SimpleResultMetaData(names)
-        made = [Row(metadata, processors, metadata._keymap, row) for row in rows]
+        made = [Row(metadata, processors, metadata._keymap, row) for row in ran.rows]
         maps = create_column_maps(columns)
         return [Record(row, columns, self.dialect, maps) for row in made]
 
-    async def run(self, text: str, arguments: list[Any]) -> sqlite3.Cursor:
-        """Run one statement in a thread."""
-        return await asyncio.to_thread(self.raw_connection.execute, text, arguments)
+    async def run(self, text: str, arguments: list[Any]) -> Ran:
+        """Run one statement in a thread.
+
+        Its cursor ends there: Python 3.10 may crash when two threads let go of
+        cursors that have rows left.
+        """
+
+        def run() -> Ran:
+            with contextlib.closing(self.raw_connection.execute(text, arguments)) as cursor:
+                names = [column[0] for column in cursor.description or ()]
+                return Ran(names, cursor.fetchall(), cursor.lastrowid)
+
+        return await asyncio.to_thread(run)
 
 
 class ThreadTransaction(TransactionBackend):
