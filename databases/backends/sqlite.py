@@ -335,7 +335,9 @@ class SQLitePool(LegacyPool):
 
     async def _open_file(self) -> RawConnection:
         arguments = {"database": self._filename, "turn": self._turn, **self._arguments}
-        return await SQLITE_DRIVER.connect(self._url, arguments)
+        raw = await SQLITE_DRIVER.connect(self._url, arguments)
+        raw.is_prepared = bool(self._options.init or self._options.on_connect)
+        return raw
 
 
 SQLITE_DRIVER = SQLiteDriver()

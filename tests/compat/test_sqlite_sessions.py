@@ -6,6 +6,7 @@ import contextlib
 import pathlib
 import shutil
 import sqlite3
+from typing import Any
 
 import pytest
 
@@ -55,6 +56,21 @@ async def test_one_whose_transaction_is_forgotten(
                 await attach(database, other)
                 await database.execute("BEGIN")
                 await database.fetch_val('SELECT id FROM "the other".things')
+
+
+async def test_what_is_attached_as_a_connection_opens_stays(
+    make_database: MakeDatabase, other: pathlib.Path
+) -> None:
+    async def prepare(raw: Any) -> None:
+        await raw.execute(f"ATTACH '{other}' AS other")
+        await raw.execute("CREATE TEMP TABLE counted AS SELECT 1 AS n")
+
+    async with make_database(on_connect=prepare) as database:
+        for _ in range(3):
+            async with database.connection():
+                await database.execute("CREATE TABLE IF NOT EXISTS one_more (id INTEGER)")
+            assert await database.fetch_val("SELECT id FROM other.things") == 7
+            assert await database.fetch_val("SELECT n FROM counted") == 1
 
 
 async def test_temporary_tables(database: Database) -> None:

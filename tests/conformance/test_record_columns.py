@@ -212,12 +212,20 @@ async def test_the_column_of_a_table_of_the_same_name(database: Database) -> Non
     assert record[other.c.text] == "hello"
 
 
-async def test_what_may_be_one_of_several_columns_is_none(database: Database) -> None:
-    record = await database.fetch_one(sa.select(sa.literal(1), sa.literal(2)))
+async def test_an_expression_that_reads_the_same(database: Database) -> None:
+    one, count = sa.literal(1), sa.func.count(notes.c.id)
+    query = sa.select(one, sa.literal(2), sa.literal(1), count, notes.c.id + 1)
+
+    record = await database.fetch_one(query.group_by(notes.c.id))
 
     assert record is not None
-    with pytest.raises(KeyError):
-        record[sa.literal(2)]
+    found = [record[each] for each in (one, sa.literal(2), sa.func.count(notes.c.id))]
+    assert found == [1, 2, 1]
+    assert record[notes.c.id + 1] == 2
+    # It may be one of two, or is none.
+    for each in (sa.literal(1), sa.literal(3), notes.c.id + 2, sa.func.max(notes.c.id)):
+        with pytest.raises(KeyError):
+            record[each]
 
 
 async def test_columns_in_another_order_than_in_the_query_before(

@@ -11,6 +11,7 @@ import functools
 from collections.abc import Callable, ItemsView, Iterable, Iterator, KeysView, Mapping, Sequence
 from typing import Any, ClassVar
 
+from sqlalchemy.engine.default import StrCompileDialect
 from sqlalchemy.sql.elements import ColumnElement, Label
 
 from databases import interfaces
@@ -355,7 +356,7 @@ def look_up(data: Sequence[Any], keys: Mapping[Any, int], key: Any) -> Any:
             index = keys.get(getattr(clause, "key", None))
             if index is not None and _may_be_at(index, clause, keys):
                 return data[index]
-            index = _index_by_text(str(clause), keys)
+            index = _index_by_text(clause, keys)
             if index is not None:
                 return data[index]
     if isinstance(key, int):
@@ -370,15 +371,22 @@ def _may_be_at(index: int, column: Any, keys: Mapping[Any, int]) -> bool:
     return not known or any(column.shares_lineage(each) for each in known)
 
 
-def _index_by_text(text: str, keys: Mapping[Any, int]) -> int | None:
-    """Return the place of the one column that reads *text* or is a label of what does."""
+def _index_by_text(column: Any, keys: Mapping[Any, int]) -> int | None:
+    """Return the place of the one column that reads as *column* or is a label of what does."""
+    wanted = _reading(column)
     found = {
         index
         for key, index in keys.items()
         if isinstance(key, ColumnElement)
-        and str(key.element if isinstance(key, Label) else key) == text
+        and _reading(key.element if isinstance(key, Label) else key) == wanted
     }
     return found.pop() if len(found) == 1 else None
+
+
+def _reading(column: Any) -> tuple[str, list[Any]]:
+    """Return text and values of *column*."""
+    compiled = column.compile(dialect=StrCompileDialect())
+    return str(compiled), list(compiled.params.values())
 
 
 interfaces.Record.register(FastRecord)

@@ -112,8 +112,11 @@ def take_back(raw: RawConnection) -> None:
 
 
 def end_session(raw: RawConnection) -> None:
-    """Let *raw* forget what was attached, and temporary tables; nobody waits for it."""
-    if raw._connection is not None and raw._running:
+    """Let *raw* forget what was attached, and temporary tables; nobody waits for it.
+
+    What a program did as it was opened is for every loan: such a session stays.
+    """
+    if raw._connection is not None and raw._running and not getattr(raw, "is_prepared", True):
         leave(raw, _end_session, raw._connection)
 
 
