@@ -30,13 +30,13 @@ from databases.backends.common.options import (
     sqlite_filename,
 )
 from databases.backends.common.plans import Plan
-from databases.backends.common.pool_faces import LegacyPool
 from databases.backends.common.rawsql import SQLITE
 from databases.backends.common.records import Record
 from databases.backends.common.slots import Slot
 from databases.backends.common.transaction import CommonTransaction
 from databases.backends.dialects import loans, threads
 from databases.backends.dialects import sqlite as dialect
+from databases.backends.dialects.elsewhere import PoolForAnyLoop
 from databases.backends.dialects.threads import hop, late_hop, send, watched_hop
 from databases.backends.dialects.writing import (
     WritingTurn,
@@ -272,7 +272,7 @@ class SQLiteDriver(CursorDriver):
         end_turn(raw)
 
 
-class SQLitePool(LegacyPool):
+class SQLitePool(PoolForAnyLoop):
     """Connections to one SQLite database; idle ones are kept while the backend is connected."""
 
     def __init__(self, url: DatabaseURL | str, **options: Any) -> None:

@@ -42,6 +42,7 @@ def test_two_loops_one_after_another(outside: Outside) -> None:
     assert texts(outside) == ["it works"] * 3
 
 
+@requires("server")
 def test_another_loop_than_it_was_connected_on_is_a_clear_error(outside: Outside) -> None:
     database = Database(outside.url)
 
@@ -68,6 +69,52 @@ def test_another_loop_than_it_was_connected_on_is_a_clear_error(outside: Outside
         # Where it belongs it goes on.
         first.run(works(database, outside))
         first.run(database.disconnect())
+
+
+@requires("file")
+@pytest.mark.parametrize("is_first_closed", [False, True])
+def test_sqlite_serves_another_loop_than_it_was_connected_on(
+    outside: Outside, *, is_first_closed: bool
+) -> None:
+    database = Database(outside.url)
+
+    async def use() -> None:
+        await works(database, outside)
+        assert [row[0] async for row in database.iterate("SELECT 1 UNION SELECT 2")] == [1, 2]
+        with pytest.raises(ZeroDivisionError):
+            async with database.transaction():
+                await write(database, "lost")
+                raise ZeroDivisionError
+        await asyncio.gather(*(database.transaction()(write)(database, "many") for _ in range(9)))
+        slow = asyncio.create_task(_hold(database))
+        await asyncio.sleep(0.05)
+        slow.cancel()
+        await asyncio.wait({slow})
+        await works(database, outside)
+
+    with _Loop() as first:
+        first.run(database.connect())
+        if is_first_closed:
+            first.close()
+        with _Loop() as second:
+            second.run(use())
+            second.run(use())
+        if not is_first_closed:
+            first.run(use())
+            first.run(database.disconnect())
+        else:
+            asyncio.run(database.disconnect())
+
+    rounds = 2 if is_first_closed else 3
+    assert texts(outside).count("many") == 9 * rounds
+    assert "lost" not in texts(outside)
+    assert outside.sessions() == []
+
+
+async def _hold(database: Database) -> None:
+    async with database.transaction():
+        await write(database, "lost")
+        await asyncio.sleep(30)
 
 
 def test_a_loop_that_ended_without_disconnecting(outside: Outside) -> None:
@@ -316,10 +363,14 @@ class _Loop:
     def run(self, work: Coroutine[Any, Any, Any]) -> Any:
         return self._loop.run_until_complete(work)
 
+    def close(self) -> None:
+        if not self._loop.is_closed():
+            self.run(self._loop.shutdown_asyncgens())
+            self.run(self._loop.shutdown_default_executor())
+            self._loop.close()
+
     def __exit__(self, *exception: object) -> None:
-        self.run(self._loop.shutdown_asyncgens())
-        self.run(self._loop.shutdown_default_executor())
-        self._loop.close()
+        self.close()
 
 
 def _environment() -> dict[str, str]:
