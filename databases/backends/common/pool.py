@@ -45,6 +45,8 @@ CLOSE_TIMEOUT = 10.0
 class Pool(Keeper):
     """Raw connections of one database on one event loop."""
 
+    _has_peers = True  # who may end a connection while it is lent
+
     @property
     def lends_slots(self) -> bool:
         """False where a program has replaced how connections are lent."""
@@ -148,7 +150,9 @@ class Pool(Keeper):
             slot.leak_alarm.cancel()
         driver, raw = self._driver, slot.raw
         now = time.monotonic()
-        slot.is_unheard = slot.lease is not None and now - slot.since > PEEK_AFTER
+        slot.is_unheard = (
+            self._has_peers and slot.lease is not None and now - slot.since > PEEK_AFTER
+        )
         if (
             self._is_closing
             or not driver.is_usable(raw)

@@ -16,6 +16,8 @@ __all__ = ["PoolForAnyLoop"]
 class PoolForAnyLoop(LegacyPool):
     """A pool that serves other event loops, too: there each loan has a connection of its own."""
 
+    _has_peers = False
+
     def __init__(self, *args: Any, **options: Any) -> None:
         super().__init__(*args, **options)
         self._elsewhere: weakref.WeakKeyDictionary[asyncio.AbstractEventLoop, PoolForAnyLoop] = (
