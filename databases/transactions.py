@@ -7,7 +7,7 @@ import contextvars
 import enum
 import functools
 import weakref
-from collections.abc import Callable, Coroutine, Generator, MutableMapping
+from collections.abc import Callable, Generator, MutableMapping
 from contextlib import AsyncExitStack
 from typing import TYPE_CHECKING, Any, TypeVar
 
@@ -197,17 +197,20 @@ class Transaction:
 
     async def _leave(self, run: Run, exc_type: type[BaseException] | None) -> None:
         commit = exc_type is None and not self._force_rollback
-        if not self._is_own("commit" if commit else "rollback"):
-            await self._leave_as_replaced(run, exc_type, self.commit if commit else self.rollback)
-        elif exc_type is None:
-            await self._end(run, commit=commit, with_inner=True)
-        elif issubclass(exc_type, Exception):
-            try:
-                await self._end(run, commit=False, with_inner=True)
-            except Exception:  # noqa: BLE001  # the block's own error matters more
-                logger.warning("rollback failed after %s", exc_type.__name__, exc_info=True)
-        else:
+        is_own = self._is_own("commit" if commit else "rollback")
+        if is_own and exc_type is not None and not issubclass(exc_type, Exception):
             await self._abandon(run)
+            return
+        try:
+            if is_own:
+                await self._end(run, commit=commit, with_inner=True)
+            else:
+                await self._end_as_replaced(run, commit=commit)
+        except Exception:
+            if exc_type is None:
+                raise
+            # The block's own error matters more.
+            logger.warning("rollback failed after %s", exc_type.__name__, exc_info=True)
 
     # A program may have replaced the three verbs, on an object or on the class.
 
@@ -218,19 +221,10 @@ class Transaction:
         await self.start()
         return self._begun_here()
 
-    async def _leave_as_replaced(
-        self,
-        run: Run,
-        exc_type: type[BaseException] | None,
-        end: Callable[[], Coroutine[Any, Any, None]],
-    ) -> None:
+    async def _end_as_replaced(self, run: Run, *, commit: bool) -> None:
         run.is_block = False
         try:
-            await end()
-        except Exception:
-            if exc_type is None:
-                raise
-            logger.warning("rollback failed after %s", exc_type.__name__, exc_info=True)
+            await (self.commit if commit else self.rollback)()
         finally:
             if run in self._runs:
                 await self._abandon(run)
@@ -243,7 +237,8 @@ class Transaction:
 
         @functools.wraps(function)
         async def wrapper(*args: Any, **kwargs: Any) -> Any:
-            # A fresh recipe per call, so that the function may call itself.
+            # A fresh recipe per call, so that the function may call itself. What
+            # a program has put on this object may end this object only.
             recipe = self
             if _VERBS.keys().isdisjoint(self.__dict__):
                 recipe = object.__new__(type(self))

@@ -11,19 +11,14 @@ import pytest
 
 from databases import Database
 from databases.core import Transaction
+from tests.faults.acts import texts, write
 from tests.support.outside import Outside
-from tests.support.tables import notes
 
 Told = Callable[..., Transaction]
 
 
 class Failed(Exception):
     """What a block or a verb raises here."""
-
-
-def texts(outside: Outside) -> list[str]:
-    """Return the notes that are committed."""
-    return sorted(outside.column(notes.c.text))
 
 
 def told_by_object(database: Database, log: list[str], **options: Any) -> Transaction:
@@ -70,11 +65,6 @@ def told(request: pytest.FixtureRequest) -> Told:
     return made
 
 
-async def write(database: Database, text: str) -> None:
-    """Write a note."""
-    await database.execute(notes.insert(), {"text": text, "completed": True})
-
-
 async def test_a_block_calls_them(database: Database, outside: Outside, told: Told) -> None:
     log: list[str] = []
 
@@ -106,7 +96,7 @@ async def test_a_decorator_calls_them(database: Database, outside: Outside, told
     await asyncio.gather(*(work(f"kept {number}") for number in range(5)))
 
     assert sorted(log) == ["commit"] * 6 + ["rollback"] + ["start"] * 7
-    assert texts(outside) == ["kept", *(f"kept {number}" for number in range(5))]
+    assert sorted(texts(outside)) == ["kept", *(f"kept {number}" for number in range(5))]
 
 
 async def test_a_cancelled_block_calls_rollback(
