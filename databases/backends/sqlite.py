@@ -330,7 +330,6 @@ class SQLitePool(PoolForAnyLoop):
 
     async def release(self, connection: RawConnection) -> None:
         """Take *connection* back."""
-        loans.take_back(connection)
         await self.take_back_raw(connection)
 
     async def _open_file(self) -> RawConnection:

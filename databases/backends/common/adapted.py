@@ -27,67 +27,53 @@ class AdaptedPlan(Plan):
         """Return the layout of a result with the columns *names*."""
         base = self._base.layout_for(names)
         planned = None if self.core is None else self.core.statement
-        return _AdaptedLayout(base, _Columns(self._query, planned, base.record))
+        return _AdaptedLayout(base, self._query, planned)
 
 
-class _Columns:
-    """Where the columns of *query* are in the rows of *planned*: found out once it is asked."""
+class _AdaptedLayout(Layout):
+    """The layout *base* of what *planned* selects, for rows with the columns of *query*."""
 
-    __slots__ = ("_keys", "_planned", "_query", "_record")
+    __slots__ = ("_keys", "_known", "_planned", "_query")
 
-    def __init__(self, query: Any, planned: Any, record: type[FastRecord]) -> None:
-        self._query = query
-        self._planned = planned
-        self._record = record
+    def __init__(self, base: Layout, query: Any, planned: Any) -> None:
+        self.names, self.converters = base.names, base.converters
+        self._known = base.record._keys
+        if base.adapted is None:
+            # What was compiled may have the same objects in another order.
+            names = {key: at for key, at in self._known.items() if isinstance(key, (str, int))}
+            base.adapted = record_class(base.names, names, _AdaptedRecord)
+        self.record = base.adapted
+        self._query, self._planned = query, planned
         self._keys: Mapping[Any, int] | None = None
 
     @property
     def keys(self) -> Mapping[Any, int]:
-        """Every look-up key, names too, with its place."""
+        """Every look-up key with its place; found out once a row is asked for a column."""
         if self._keys is None:
-            known = self._record._keys
+            known = self._known
             pairs = zip(selected_by(self._query), selected_by(self._planned), strict=False)
             own = {column: known[planned] for column, planned in pairs if planned in known}
-            self._keys = {**own, **_names_in(known)}
+            self._keys = {**own, **self.record._keys}
         return self._keys
-
-
-class _AdaptedLayout(Layout):
-    """A layout whose rows know the columns of the query that was run."""
-
-    __slots__ = ("_columns",)
-
-    def __init__(self, base: Layout, columns: _Columns) -> None:
-        self.names, self.converters = base.names, base.converters
-        if base.adapted is None:
-            # What was compiled may have the same objects in another order.
-            keys = _names_in(base.record._keys)
-            base.adapted = record_class(base.names, keys, _AdaptedRecord)
-        self.record = base.adapted
-        self._columns = columns
 
     def row(self, values: Sequence[Any]) -> FastRecord:
         """Return one record of *values*, converted."""
         record: Any = super().row(values)
-        record._columns = self._columns
+        record._layout = self
         return record  # type: ignore[no-any-return]
 
     def all(self, rows: Sequence[Sequence[Any]]) -> list[Any]:
         """Return a record for each of *rows*, a list of which is made the result itself."""
-        records, columns = super().all(rows), self._columns
+        records = super().all(rows)
         for record in records:
-            record._columns = columns
+            record._layout = self
         return records
 
 
 class _AdaptedRecord(FastRecord):
-    __slots__ = ("_columns",)
+    __slots__ = ("_layout",)
 
-    _columns: _Columns
+    _layout: _AdaptedLayout
 
     def _find(self, key: Any) -> Any:
-        return look_up(self._data, self._columns.keys, key)
-
-
-def _names_in(keys: Mapping[Any, int]) -> Mapping[Any, int]:
-    return {key: place for key, place in keys.items() if isinstance(key, (str, int))}
+        return look_up(self._data, self._layout.keys, key)

@@ -16,7 +16,7 @@ __all__ = ["PoolForAnyLoop"]
 class PoolForAnyLoop(LegacyPool):
     """A pool that serves other event loops, too: there each loan has a connection of its own."""
 
-    _has_peers = False
+    _has_peers = False  # a file ends nothing
 
     def __init__(self, *args: Any, **options: Any) -> None:
         super().__init__(*args, **options)
